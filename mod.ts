@@ -1,0 +1,29 @@
+/**
+ * Memory mapping for TypeScript: files, anonymous and shared memory as zero-copy ArrayBuffers,
+ * straight through the runtime's own FFI. Deno, Bun and Node; Linux, macOS and Windows.
+ *
+ * @example
+ * ```ts
+ * import { MemoryMap } from "@mman/mman";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const path = `${Deno.makeTempDirSync()}/counter`;
+ * using map = MemoryMap.open(path, { mode: "w+", size: 8 });
+ * const counter = map.asTypedArray(BigInt64Array);
+ * counter[0]! += 1n;
+ * map.msync();
+ * assertEquals(counter[0], 1n);
+ * ```
+ *
+ * @module
+ */
+export * from "./src/constants.ts";
+export * from "./src/errors.ts";
+export {
+  allocationGranularity,
+  MemoryMap,
+  mmapRegion,
+  pageSize,
+  type TypedArrayConstructor,
+} from "./src/memory_map.ts";
+export type { OpenOptions } from "./src/file.ts";

@@ -1,0 +1,75 @@
+/**
+ * The ArrayBuffers laid over a mapping. One covers everything where the runtime can; where an
+ * ArrayBuffer is limited (4 GiB in Bun), windows that overlap by half cover every range.
+ */
+import type { Runtime } from "./ffi/runtime.ts";
+
+/** Keeps a map alive as long as one of its buffers, and so any view of it, is. */
+const owners = new WeakMap<ArrayBufferLike, object>();
+
+/** The ArrayBuffers over one mapping, made as they are asked for. */
+export class Buffers {
+  readonly #runtime: Runtime;
+  readonly #address: bigint;
+  readonly #size: number;
+  readonly #owner: object;
+  /** By first offset in the mapping. */
+  readonly #windows = new Map<number, ArrayBuffer>();
+  #moved = false;
+
+  /** @param owner Kept alive by every buffer made here. */
+  constructor(runtime: Runtime, address: bigint, size: number, owner: object) {
+    this.#runtime = runtime;
+    this.#address = address;
+    this.#size = size;
+    this.#owner = owner;
+  }
+
+  /** Bytes that one buffer can cover at most. */
+  get limit(): number {
+    return this.#runtime.maxBufferLength;
+  }
+
+  /** Bytes that a range may have so that some window holds it, wherever it starts. */
+  get span(): number {
+    return this.#size <= this.limit ? this.#size : this.limit / 2;
+  }
+
+  /**
+   * A buffer that holds a range within the mapping, and where it starts in the mapping.
+   * The range must not be longer than `limit`.
+   */
+  covering(offset: number, length: number): { buffer: ArrayBuffer; start: number } {
+    let start = 0;
+    if (this.#size > this.limit) {
+      const half = this.limit / 2;
+      start = length <= half ? Math.floor(offset / half) * half : offset;
+    }
+    let buffer = this.#windows.get(start);
+    if (buffer === undefined || buffer.detached) {
+      // A buffer that somebody transferred away is still laid over the mapping elsewhere.
+      if (buffer !== undefined) this.#moved = true;
+      const size = Math.min(this.#size - start, this.limit);
+      buffer = size === 0
+        ? new ArrayBuffer(0)
+        : this.#runtime.bufferAt(this.#address + BigInt(start), size);
+      owners.set(buffer, this.#owner);
+      this.#windows.set(start, buffer);
+    }
+    return { buffer, start };
+  }
+
+  /**
+   * Detaches every buffer, which empties all views of them.
+   *
+   * @returns Whether none had been transferred away: only then may the memory be unmapped.
+   */
+  detach(): boolean {
+    for (const buffer of this.#windows.values()) {
+      if (buffer.detached) this.#moved = true;
+      else buffer.transfer(0);
+    }
+    this.#windows.clear();
+    return !this.#moved;
+  }
+}

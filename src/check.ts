@@ -1,0 +1,49 @@
+/** Checks of arguments, shared by everything that takes sizes, offsets and ranges. */
+import { MMapInvalidParameterError } from "./errors.ts";
+
+/** How a value that was given appears in a message. */
+export function show(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "bigint") return `${value}n`;
+  if (value === null || typeof value !== "object" && typeof value !== "function") return `${value}`;
+  return typeof value === "function" ? `function ${value.name}` : `an object`;
+}
+
+/** Throws unless `value` is a safe integer of at least `minimum`. */
+export function checkInteger(what: string, value: unknown, minimum: number): void {
+  if (!Number.isSafeInteger(value) || (value as number) < minimum) {
+    throw new MMapInvalidParameterError(
+      `Cannot use ${show(value)} as ${what}: it must be a whole number from ${minimum} to ` +
+        `${Number.MAX_SAFE_INTEGER}`,
+    );
+  }
+}
+
+/** Throws unless `length` bytes at `offset` lie within `limit` bytes. */
+export function checkRange(
+  verb: string,
+  offset: number,
+  length: number,
+  limit: number,
+): void {
+  // A comparison with NaN is false: one test turns away every value that is not a plain range.
+  const inside = offset >= 0 && length >= 0 && offset <= limit && length <= limit - offset &&
+    Number.isInteger(offset) && Number.isInteger(length);
+  if (inside) return;
+  checkInteger("an offset in bytes", offset, 0);
+  checkInteger("a length in bytes", length, 0);
+  throw new MMapInvalidParameterError(
+    `Cannot ${verb} ${length} bytes at offset ${offset}: map has ${limit} bytes`,
+  );
+}
+
+/** Throws if `flags` has a bit outside `known`. */
+export function checkBits(what: string, flags: unknown, known: number, names: string): void {
+  if (
+    Number.isInteger(flags) && ((flags as number) & ~known) === 0 &&
+    (flags as number | 0) === flags
+  ) return;
+  throw new MMapInvalidParameterError(
+    `Cannot use ${show(flags)} as ${what}: it must combine ${names}`,
+  );
+}

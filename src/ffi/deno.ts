@@ -1,0 +1,26 @@
+/** The Runtime port for Deno, over `Deno.dlopen`. Needs `--allow-ffi`. */
+import type { Functions, Runtime, SymbolTable } from "./runtime.ts";
+
+/** The port, or undefined when this is not Deno. */
+export function denoRuntime(): Runtime | undefined {
+  if (typeof Deno === "undefined" || typeof Deno.dlopen !== "function") return undefined;
+  return {
+    name: "Deno",
+    maxBufferLength: Number.MAX_SAFE_INTEGER,
+    dlopen<const T extends SymbolTable>(library: string, table: T): Functions<T> {
+      // The type names of a symbol table are Deno's own.
+      return Deno.dlopen(library, table as Deno.ForeignLibraryInterface)
+        .symbols as unknown as Functions<T>;
+    },
+    bufferAt(address: bigint, length: number): ArrayBuffer {
+      // SAFETY: delegated. The caller keeps `length` bytes mapped until the buffer is detached.
+      return Deno.UnsafePointerView.getArrayBuffer(
+        Deno.UnsafePointer.create(address)!,
+        length,
+      );
+    },
+    addressOf(view: ArrayBufferView): bigint {
+      return Deno.UnsafePointer.value(Deno.UnsafePointer.of(view as Uint8Array<ArrayBuffer>));
+    },
+  };
+}

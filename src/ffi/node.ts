@@ -1,0 +1,59 @@
+/** The Runtime port for Node 26.1 and later, over `node:ffi`. */
+import type { Functions, NativeType, Runtime, SymbolTable } from "./runtime.ts";
+
+/** The part of `node:ffi` that is used here. */
+interface NodeFfi {
+  dlopen(
+    library: string,
+    table: Record<string, { arguments: string[]; return: string }>,
+  ): { functions: unknown };
+  toArrayBuffer(address: bigint, byteLength: number, copy: boolean): ArrayBuffer;
+  getRawPointer(view: ArrayBufferView): bigint;
+}
+
+const typeNames: Readonly<Record<NativeType, string>> = {
+  void: "void",
+  i32: "i32",
+  u32: "u32",
+  i64: "i64",
+  usize: "u64",
+  isize: "i64",
+  f64: "f64",
+  buffer: "pointer",
+};
+
+/**
+ * The port for Node.
+ *
+ * @throws {Error} If this is not Node, or a Node without `node:ffi`.
+ */
+export function nodeRuntime(): Runtime {
+  const ffi = globalThis.process?.getBuiltinModule?.("node:ffi") as unknown as NodeFfi | undefined;
+  if (ffi === undefined) {
+    throw new Error(
+      "Cannot call the operating system: this runtime has no foreign function interface; " +
+        "use Deno 2, Bun 1.2 or Node 26.1, or later",
+    );
+  }
+  return {
+    name: "Node",
+    maxBufferLength: Number.MAX_SAFE_INTEGER,
+    dlopen<const T extends SymbolTable>(library: string, table: T): Functions<T> {
+      const translated: Record<string, { arguments: string[]; return: string }> = {};
+      for (const [name, { parameters, result }] of Object.entries(table)) {
+        translated[name] = {
+          arguments: parameters.map((type) => typeNames[type]),
+          return: typeNames[result],
+        };
+      }
+      return ffi.dlopen(library, translated).functions as Functions<T>;
+    },
+    bufferAt(address: bigint, length: number): ArrayBuffer {
+      // SAFETY: delegated. The caller keeps `length` bytes mapped until the buffer is detached.
+      return ffi.toArrayBuffer(address, length, false);
+    },
+    addressOf(view: ArrayBufferView): bigint {
+      return ffi.getRawPointer(view);
+    },
+  };
+}

@@ -1,0 +1,125 @@
+/**
+ * The Platform interface: what the library needs of an operating system, with the same names on
+ * each. One file per system implements it with symbol tables, constants and calls, and no policy.
+ */
+import type { Runtime } from "./runtime.ts";
+
+/**
+ * The values of the C constants on one system. A constant that the system lacks has a value that
+ * no call accepts (a flag outside `mapFlags`, a negative advice), so that it can be named in an
+ * error instead of being ignored.
+ */
+export interface Constants {
+  readonly PROT_NONE: number;
+  readonly PROT_READ: number;
+  readonly PROT_WRITE: number;
+  readonly PROT_EXEC: number;
+  readonly MAP_FILE: number;
+  readonly MAP_SHARED: number;
+  readonly MAP_PRIVATE: number;
+  readonly MAP_ANONYMOUS: number;
+  readonly MAP_FIXED: number;
+  readonly MAP_NORESERVE: number;
+  readonly MAP_POPULATE: number;
+  readonly MAP_LOCKED: number;
+  readonly MAP_HUGETLB: number;
+  readonly MAP_STACK: number;
+  readonly FILE_MAP_EXECUTE: number;
+  readonly MS_ASYNC: number;
+  readonly MS_SYNC: number;
+  readonly MS_INVALIDATE: number;
+  readonly MADV_NORMAL: number;
+  readonly MADV_RANDOM: number;
+  readonly MADV_SEQUENTIAL: number;
+  readonly MADV_WILLNEED: number;
+  readonly MADV_DONTNEED: number;
+  readonly MADV_FREE: number;
+  readonly MADV_REMOVE: number;
+  readonly MADV_DONTFORK: number;
+  readonly MADV_DOFORK: number;
+  readonly MADV_MERGEABLE: number;
+  readonly MADV_UNMERGEABLE: number;
+  readonly MADV_HUGEPAGE: number;
+  readonly MADV_NOHUGEPAGE: number;
+  readonly MADV_DONTDUMP: number;
+  readonly MADV_DODUMP: number;
+  readonly MADV_WIPEONFORK: number;
+  readonly MADV_KEEPONFORK: number;
+  readonly MADV_COLD: number;
+  readonly MADV_PAGEOUT: number;
+  readonly MADV_POPULATE_READ: number;
+  readonly MADV_POPULATE_WRITE: number;
+  readonly MADV_DONTNEED_LOCKED: number;
+  readonly MADV_COLLAPSE: number;
+}
+
+/** What lies behind a descriptor. */
+export interface FileInfo {
+  /** Only a regular file has a size that limits a mapping. */
+  readonly kind: "file" | "directory" | "other";
+  /** Bytes; 0 unless `kind` is `"file"`. */
+  readonly size: number;
+}
+
+/** A call of the operating system that failed; the layer above adds what was asked for. */
+export class SystemCallError extends Error {
+  override name = "SystemCallError";
+  /** The call as its manual page spells it. */
+  readonly syscall: string;
+  /** The system's number. */
+  readonly errno: number;
+  /** The number's name in the family of POSIX codes. */
+  readonly code: string;
+
+  /** @param syscall The call. @param errno The system's number. @param code Its name. */
+  constructor(syscall: string, errno: number, code: string) {
+    super(`${syscall} failed with ${code} (${errno})`);
+    this.syscall = syscall;
+    this.errno = errno;
+    this.code = code;
+  }
+}
+
+/**
+ * One operating system. Addresses are bigints, lengths and offsets numbers of bytes. Addresses and
+ * file offsets handed in are aligned as the system wants them. Every method throws
+ * {@link SystemCallError} when its call fails.
+ */
+export interface Platform {
+  /** As users call it, such as `"Linux"`. */
+  readonly name: string;
+  /** The runtime port that the calls go through. */
+  readonly runtime: Runtime;
+  /** The values of the C constants here. */
+  readonly constants: Constants;
+  /** Bytes of a page, the unit of protection. */
+  readonly pageSize: number;
+  /** Bytes that file offsets of a mapping are a multiple of. */
+  readonly allocationGranularity: number;
+  /** The flags that `map` knows here, or-ed. */
+  readonly mapFlags: number;
+
+  /** Maps a file, or anonymous memory when `fd` is -1; returns the address. */
+  map(length: number, prot: number, flags: number, fd: number, offset: number): bigint;
+  /** Takes a mapping away. */
+  unmap(address: bigint, length: number): void;
+  /** Replaces mapped pages by zero pages that may be read and written; the addresses stay taken. */
+  blank(address: bigint, length: number): void;
+  /** Changes the protection of pages. */
+  protect(address: bigint, length: number, prot: number): void;
+  /** Writes changed pages back to the file `fd` (-1: none), durably if `flags` has MS_SYNC. */
+  sync(address: bigint, length: number, flags: number, fd: number): void;
+  /** Keeps pages in memory. */
+  lock(address: bigint, length: number): void;
+  /** Undoes `lock`. */
+  unlock(address: bigint, length: number): void;
+
+  /** What lies behind a descriptor. */
+  fileInfo(fd: number): FileInfo;
+  /** Sets the size of a file; a longer file gets zeros, as a hole where the file system can. */
+  truncate(fd: number, size: number): void;
+  /** A second descriptor of the same open file, not inherited by child processes. */
+  duplicate(fd: number): number;
+  /** Closes a descriptor of {@link duplicate}. */
+  closeDuplicate(fd: number): void;
+}

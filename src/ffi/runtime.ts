@@ -1,0 +1,73 @@
+/**
+ * The Runtime port: what the library needs of Deno, Bun or Node to call the operating system. One
+ * file per runtime implements it; none of them knows an operating system.
+ */
+import { denoRuntime } from "./deno.ts";
+import { bunRuntime } from "./bun.ts";
+import { nodeRuntime } from "./node.ts";
+
+/**
+ * C types at the border. Widths assume a 64-bit target: `usize` is `size_t`, `uintptr_t` and any
+ * address, `isize` is `ssize_t` and `intptr_t`; `buffer` is a pointer to the first byte of a view.
+ */
+export type NativeType = "void" | "i32" | "u32" | "i64" | "usize" | "isize" | "f64" | "buffer";
+
+/** One C function: its parameters and its result. */
+export interface Signature {
+  /** One entry per C parameter, in order. */
+  readonly parameters: readonly NativeType[];
+  /** The C result. */
+  readonly result: NativeType;
+}
+
+/** C functions by their name in the library. */
+export type SymbolTable = Readonly<Record<string, Signature>>;
+
+/** What a C parameter takes in TypeScript. */
+export type Argument<T> = T extends "buffer" ? ArrayBufferView | null
+  : T extends "i64" | "usize" | "isize" ? bigint
+  : number;
+
+/** What a C result is in TypeScript; runtimes differ in when they use a bigint for 64 bits. */
+export type Result<T> = T extends "void" ? void
+  : T extends "i64" | "usize" | "isize" ? number | bigint
+  : number;
+
+/** What C parameters take in TypeScript. */
+export type Arguments<P extends readonly NativeType[]> = {
+  readonly [I in keyof P]: Argument<P[I]>;
+};
+
+/** The callable form of a symbol table. */
+export type Functions<T extends SymbolTable> = {
+  readonly [K in keyof T]: (...args: Arguments<T[K]["parameters"]>) => Result<T[K]["result"]>;
+};
+
+/** One JavaScript runtime's foreign function interface. */
+export interface Runtime {
+  /** As users call it. */
+  readonly name: "Deno" | "Bun" | "Node";
+  /** Bytes that one ArrayBuffer can hold at most. */
+  readonly maxBufferLength: number;
+  /**
+   * Opens a library and binds its functions; it stays open as long as the process.
+   *
+   * @throws {Error} The runtime's own error if the library or a symbol is missing, or a permission.
+   */
+  dlopen<const T extends SymbolTable>(library: string, table: T): Functions<T>;
+  /** An ArrayBuffer over `length` bytes at `address`, zero copy, never freed by the collector. */
+  bufferAt(address: bigint, length: number): ArrayBuffer;
+  /** The address of the first byte of a view. */
+  addressOf(view: ArrayBufferView): bigint;
+}
+
+let chosen: Runtime | undefined;
+
+/**
+ * The port of the running runtime, chosen at the first call.
+ *
+ * @throws {Error} If this is none of Deno, Bun and Node 26.1 or later.
+ */
+export function runtime(): Runtime {
+  return chosen ??= denoRuntime() ?? bunRuntime() ?? nodeRuntime();
+}
