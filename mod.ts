@@ -21,9 +21,18 @@ export * from "./src/constants.ts";
 export * from "./src/errors.ts";
 export {
   allocationGranularity,
+  type AnonymousOptions,
+  type MemfdMapOptions,
   MemoryMap,
+  mlockAll,
   mmapRegion,
+  munlockAll,
   pageSize,
   type TypedArrayConstructor,
 } from "./src/memory_map.ts";
+export type { AsyncOptions } from "./src/background.ts";
+export { Cursor } from "./src/cursor.ts";
+export type { MemoryStats } from "./src/ffi/platform.ts";
 export type { OpenOptions } from "./src/file.ts";
+export type { Needle } from "./src/memory_operations.ts";
+export type { Hint } from "./src/paging.ts";

@@ -88,3 +88,10 @@ export const MADV_POPULATE_WRITE: number = hostConstants.MADV_POPULATE_WRITE;
 export const MADV_DONTNEED_LOCKED: number = hostConstants.MADV_DONTNEED_LOCKED;
 /** Collapse the range into huge pages now. Linux 6.1. */
 export const MADV_COLLAPSE: number = hostConstants.MADV_COLLAPSE;
+
+/** Whence of a seek: from the start. */
+export const SEEK_SET = 0;
+/** Whence of a seek: from the position. */
+export const SEEK_CUR = 1;
+/** Whence of a seek: from the end. */
+export const SEEK_END = 2;

@@ -153,15 +153,21 @@ function isFileSystemError(error: unknown): error is FileSystemError {
  * @param what The request that failed, such as `Cannot map 4096 bytes`.
  * @param error What was caught.
  * @param Class The class to use; by default the code decides.
+ * @param cure What cures the failure, where the call and the code alone do not tell.
  */
-export function explain(what: string, error: unknown, Class?: SystemErrorClass): unknown {
+export function explain(
+  what: string,
+  error: unknown,
+  Class?: SystemErrorClass,
+  cure?: string,
+): unknown {
   if (error instanceof MMapError) return error;
   if (!(error instanceof SystemCallError) && !isFileSystemError(error)) return error;
   const { syscall, code } = error;
   const errno = error.errno === undefined ? undefined : Math.abs(error.errno);
-  const cure = cures[`${syscall} ${code}`];
+  const advice = cure ?? cures[`${syscall} ${code}`];
   const message = `${what}: ${syscall} failed with ${code}` +
-    (errno === undefined ? "" : ` (${errno})`) + (cure === undefined ? "" : `; ${cure}`);
+    (errno === undefined ? "" : ` (${errno})`) + (advice === undefined ? "" : `; ${advice}`);
   return new (Class ?? classByCode[code] ?? MMapError)(message, {
     code,
     errno,

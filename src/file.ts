@@ -2,7 +2,7 @@
 import fs from "node:fs";
 import { fileURLToPath } from "node:url";
 import { checkInteger, show } from "./check.ts";
-import { explain, MMapInvalidParameterError } from "./errors.ts";
+import { explain, MMapError, MMapInvalidParameterError } from "./errors.ts";
 import type { FileInfo, Platform } from "./ffi/platform.ts";
 
 /** How {@link MemoryMap.open} opens and maps a file. */
@@ -23,6 +23,30 @@ export interface OpenOptions {
   size?: number;
   /** Permission bits of a file that `"w+"` creates, before the umask. Default 0o600. */
   permissions?: number;
+  /** Sets the read-ahead: `"random"` reads nothing ahead, `"sequential"` far. Default `"normal"`. */
+  access?: "normal" | "random" | "sequential";
+  /**
+   * Give the range blocks on the disk before it is mapped, so that a full disk is an error here and
+   * not a fault at some later write. Modes `"r+"` and `"w+"`. Default false: a sparse file.
+   */
+  preallocate?: boolean;
+  /** Fault all pages in before `open` returns. Default false. */
+  populate?: boolean;
+  /** Use transparent huge pages where the file system has them. Linux. Default false. */
+  hugePages?: boolean;
+  /** Bytes that the file is cut to when the map is closed. Modes `"r+"` and `"w+"`. */
+  truncateOnClose?: number;
+  /**
+   * Take an advisory lock of the whole file ({@link https://man7.org/linux/man-pages/man2/flock.2.html | flock(2)}),
+   * released with the map. It binds only those who ask for it too.
+   */
+  lock?: "shared" | "exclusive";
+  /** Milliseconds to wait for the lock. Default 0: an error at once if somebody holds it. */
+  lockTimeout?: number;
+  /** Whether child processes made by `fork` get the mapping. Default false. */
+  inherit?: boolean;
+  /** A name of the user's, kept as `map.name`. */
+  name?: string;
 }
 
 /** An open descriptor and how it is closed. */
@@ -31,15 +55,17 @@ export interface Descriptor {
   close(): void;
 }
 
-/** A file ready to be mapped. */
+/** A file ready to be mapped, but for the blocks that `allocation` asks for. */
 export interface OpenedFile extends Descriptor {
   readonly path: string;
   readonly offset: number;
   readonly size: number;
   readonly prot: number;
   readonly flags: number;
-  /** Gives the file the size back that it had, if opening made it grow. */
-  undoGrowth(): void;
+  /** Whether the file must be given blocks for the range first, which makes it as long. */
+  readonly preallocate: boolean;
+  /** Gives a file that opening made grow its size back, and closes it. */
+  abandon(): void;
 }
 
 /** The path of a string or a `file:` URL, as text. */
@@ -85,6 +111,46 @@ const openFlags = {
 // that cannot be mapped.
 const NONBLOCK = fs.constants.O_NONBLOCK ?? 0;
 
+/** The options with their defaults, checked as far as they can be without the file. */
+function checkOptions(name: string, options: OpenOptions): Required<
+  Pick<OpenOptions, "mode" | "offset" | "permissions" | "preallocate" | "lockTimeout">
+> {
+  const { mode = "r", offset = 0, size, permissions = 0o600 } = options;
+  const { preallocate = false, lock, lockTimeout = 0, access, truncateOnClose } = options;
+  const reject = (what: string, allowed: string): never => {
+    throw new MMapInvalidParameterError(`Cannot open ${show(name)} with ${what}: ${allowed}`);
+  };
+  if (!Object.hasOwn(openFlags, mode)) {
+    reject(`mode ${show(mode)}`, 'it must be "r", "r+", "w+" or "c"');
+  }
+  checkInteger("an offset in bytes", offset, 0);
+  if (size !== undefined) {
+    checkInteger("a size in bytes", size, 1);
+    checkInteger("the end of a range in bytes", offset + size, 1);
+  } else if (mode === "w+") {
+    reject('mode "w+" without a size', "give { size } in bytes");
+  }
+  checkInteger("permission bits", permissions, 0);
+  if (access !== undefined && !["normal", "random", "sequential"].includes(access)) {
+    reject(`access ${show(access)}`, 'it must be "normal", "random" or "sequential"');
+  }
+  if (lock !== undefined && lock !== "shared" && lock !== "exclusive") {
+    reject(`lock ${show(lock)}`, 'it must be "shared" or "exclusive"');
+  }
+  if (!(lockTimeout >= 0)) {
+    reject(`lockTimeout ${show(lockTimeout)}`, "give milliseconds, at least 0");
+  }
+  const writes = mode === "r+" || mode === "w+";
+  if (truncateOnClose !== undefined) {
+    checkInteger("a size in bytes", truncateOnClose, 0);
+    if (!writes) reject(`truncateOnClose and mode "${mode}"`, 'it needs mode "r+" or "w+"');
+  }
+  if (preallocate && !writes) {
+    reject(`preallocate and mode "${mode}"`, 'it needs mode "r+" or "w+"');
+  }
+  return { mode, offset, permissions, preallocate, lockTimeout };
+}
+
 /** Opens `path` as `options` say. Nothing stays open when it throws. */
 export function openFile(
   platform: Platform,
@@ -92,21 +158,13 @@ export function openFile(
   options: OpenOptions,
 ): OpenedFile {
   const name = pathOf(path);
-  const { mode = "r", offset = 0, size, permissions = 0o600 } = options;
-  if (!Object.hasOwn(openFlags, mode)) {
+  const { mode, offset, permissions, preallocate, lockTimeout } = checkOptions(name, options);
+  const { size, lock } = options;
+  if (preallocate && platform.allocate === undefined) {
     throw new MMapInvalidParameterError(
-      `Cannot open ${show(name)} with mode ${show(mode)}: it must be "r", "r+", "w+" or "c"`,
+      `Cannot preallocate ${show(name)}: ${platform.name} cannot do it; leave it out`,
     );
   }
-  checkInteger("an offset in bytes", offset, 0);
-  if (size !== undefined) checkInteger("a size in bytes", size, 1);
-  if (size !== undefined) checkInteger("the end of a range in bytes", offset + size, 1);
-  if (size === undefined && mode === "w+") {
-    throw new MMapInvalidParameterError(
-      `Cannot create ${show(name)} without a size: mode "w+" needs { size } in bytes`,
-    );
-  }
-  checkInteger("permission bits", permissions, 0);
 
   let fd: number;
   try {
@@ -118,8 +176,12 @@ export function openFile(
   try {
     const info = platform.fileInfo(fd);
     checkMappable(show(name), info);
-    const fileSize = fitFile(platform, fd, mode, info, offset, size);
-    const { PROT_READ, PROT_WRITE, MAP_SHARED, MAP_PRIVATE } = platform.constants;
+    // Before the first change of the file: who holds the lock must not see it emptied.
+    if (lock !== undefined) waitForLock(platform, name, fd, lock, lockTimeout);
+    const fileSize = fitFile(platform, fd, mode, info, offset, size, preallocate);
+    const { PROT_READ, PROT_WRITE, MAP_SHARED, MAP_PRIVATE, MAP_NORESERVE } = platform.constants;
+    // Copies are made page by page: reserving swap for all would refuse files beyond memory.
+    const privately = MAP_PRIVATE | (MAP_NORESERVE & platform.mapFlags);
     return {
       path: name,
       fd,
@@ -127,14 +189,62 @@ export function openFile(
       offset,
       size: sizeToMap(name, info, fileSize, offset, size),
       prot: mode === "r" ? PROT_READ : PROT_READ | PROT_WRITE,
-      flags: mode === "c" ? MAP_PRIVATE : MAP_SHARED,
-      undoGrowth(): void {
-        if (mode === "r+" && fileSize > info.size) platform.truncate(fd, info.size);
+      flags: mode === "c" ? privately : MAP_SHARED,
+      preallocate: preallocate && info.kind === "file",
+      abandon(): void {
+        try {
+          if (mode === "r+" && fileSize > info.size) platform.truncate(fd, info.size);
+        } finally {
+          close();
+        }
       },
     };
   } catch (error) {
     close();
     throw explain(`Cannot prepare ${show(name)} for mapping`, error);
+  }
+}
+
+/** {@link openFile}, but waiting for a lock leaves the event loop free. */
+export async function openFileAsync(
+  platform: Platform,
+  path: string | URL,
+  options: OpenOptions & { signal?: AbortSignal },
+): Promise<OpenedFile> {
+  const deadline = performance.now() + (options.lockTimeout ?? 0);
+  while (true) {
+    try {
+      return openFile(platform, path, { ...options, lockTimeout: 0 });
+    } catch (error) {
+      const locked = error instanceof MMapError && error.code === "EWOULDBLOCK";
+      if (!locked || performance.now() >= deadline) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, LOCK_POLL_MILLISECONDS));
+    options.signal?.throwIfAborted();
+  }
+}
+
+const LOCK_POLL_MILLISECONDS = 2;
+
+/** Takes an advisory lock, asking again until the time is over. */
+function waitForLock(
+  platform: Platform,
+  name: string,
+  fd: number,
+  lock: "shared" | "exclusive",
+  timeout: number,
+): void {
+  const deadline = performance.now() + timeout;
+  const clock = new Int32Array(new SharedArrayBuffer(4));
+  while (!platform.lockFile(fd, lock === "exclusive")) {
+    if (performance.now() >= deadline) {
+      throw new MMapError(
+        `Cannot take a ${lock} lock of ${show(name)}: somebody else held one for ${timeout} ms; ` +
+          "try later, or give a longer lockTimeout",
+        { code: "EWOULDBLOCK", syscall: "flock" },
+      );
+    }
+    Atomics.wait(clock, 0, 0, LOCK_POLL_MILLISECONDS);
   }
 }
 
@@ -146,16 +256,17 @@ function fitFile(
   info: FileInfo,
   offset: number,
   size: number | undefined,
+  preallocate: boolean,
 ): number {
   const end = offset + (size ?? 0);
   if (info.kind !== "file") return 0;
-  if (mode === "w+") {
-    if (info.size > 0) platform.truncate(fd, 0);
-    platform.truncate(fd, end);
-    return end;
-  }
-  if (mode !== "r+" || end <= info.size || size === undefined) return info.size;
-  platform.truncate(fd, end);
+  const emptied = mode === "w+" && info.size > 0;
+  if (emptied) platform.truncate(fd, 0);
+  const current = emptied ? 0 : info.size;
+  const grows = mode === "w+" || (mode === "r+" && size !== undefined);
+  if (!grows || end <= current) return current;
+  // Giving the range blocks makes the file longer by itself.
+  if (!preallocate) platform.truncate(fd, end);
   return end;
 }
 

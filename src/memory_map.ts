@@ -1,23 +1,27 @@
 /**
- * MemoryMap: the one class that owns a mapping. Every method checks its arguments, makes the
- * platform's call, and turns a failure into a typed error.
+ * MemoryMap: the one class that owns a mapping. Here are its names and their documentation; the work
+ * is done by the files next to this one, on a {@link Mapping}.
  *
  * Not promised: that a view of a file keeps its bytes while somebody else writes the file, or that
  * a page survives when somebody else truncates it.
  */
-import { Buffers } from "./buffers.ts";
-import { checkBits, checkInteger, checkRange, show } from "./check.ts";
-import {
-  explain,
-  MMapAllocationError,
-  MMapClosedError,
-  MMapInvalidParameterError,
-  MMapProtectionError,
-} from "./errors.ts";
+import { allocateAsync, type AsyncOptions, msyncAsync, prefaultAsync } from "./background.ts";
+import { checkBits, checkInteger, show } from "./check.ts";
+import { Cursor } from "./cursor.ts";
+import { explain, MMapInvalidParameterError } from "./errors.ts";
 import { hostConstants, platform } from "./ffi/host.ts";
-import type { Platform } from "./ffi/platform.ts";
-import { checkMappable, type Descriptor, openFile, type OpenOptions } from "./file.ts";
-import { Protections } from "./protections.ts";
+import type { MemoryStats, Platform } from "./ffi/platform.ts";
+import {
+  checkMappable,
+  type Descriptor,
+  type OpenedFile,
+  openFile,
+  openFileAsync,
+  type OpenOptions,
+} from "./file.ts";
+import { Mapping, type MapRequest } from "./mapping.ts";
+import * as memory from "./memory_operations.ts";
+import * as paging from "./paging.ts";
 
 const {
   PROT_READ,
@@ -27,6 +31,7 @@ const {
   MAP_PRIVATE,
   MAP_ANONYMOUS,
   MAP_FIXED,
+  MAP_HUGETLB,
   MS_ASYNC,
   MS_SYNC,
   MS_INVALIDATE,
@@ -42,42 +47,28 @@ export interface TypedArrayConstructor<T> {
   new (buffer: ArrayBuffer, byteOffset: number, length: number): T;
 }
 
+/** Further options of {@link MemoryMap.createAnonymous}. */
+export interface AnonymousOptions {
+  /** A name that the system's tools show, in `/proc/self/maps` on Linux 5.17 with that option. */
+  name?: string;
+  /** Use huge pages of the reserved pool (`vm.nr_hugepages`). Linux. Default false. */
+  hugePages?: boolean;
+  /** Fault all pages in before the call returns. Default false. */
+  populate?: boolean;
+}
+
+/** Options of {@link MemoryMap.createMemfd}. */
+export interface MemfdMapOptions {
+  /** A name that the system's tools show. Default `"mman"`. */
+  name?: string;
+  /** Use huge pages of the reserved pool (`vm.nr_hugepages`). Default false. */
+  hugePages?: boolean;
+}
+
 // deno-lint-ignore ban-types -- the abstract class %TypedArray% has no name in TypeScript
 const TypedArray = Object.getPrototypeOf(Uint8Array) as Function;
 
-/** Copies longer than this go through windows piece by piece where one buffer cannot hold a map. */
-const PIECE = 2 ** 30;
-
 const encoder = new TextEncoder();
-
-/** What must be given back when a map ends; kept apart from the map so that a finalizer can. */
-interface Holdings {
-  readonly platform: Platform;
-  /** Page-aligned start and length of the mapping; length 0 if nothing is mapped. */
-  readonly base: bigint;
-  readonly length: number;
-  readonly file: Descriptor | undefined;
-}
-
-function giveBack({ platform, base, length, file }: Holdings): void {
-  try {
-    if (length > 0) platform.unmap(base, length);
-  } finally {
-    file?.close();
-  }
-}
-
-const finalizers = new FinalizationRegistry<Holdings>(giveBack);
-
-/** What a constructor needs to know about a fresh mapping. */
-interface Mapped {
-  readonly holdings: Holdings;
-  readonly addr: bigint;
-  readonly size: number;
-  readonly prot: number;
-  readonly offset: number;
-  readonly path: string | undefined;
-}
 
 /**
  * Bytes of memory: of a file, or anonymous. The bytes are handed out without copying, as typed
@@ -100,30 +91,10 @@ interface Mapped {
  * ```
  */
 export class MemoryMap implements Disposable {
-  readonly #platform: Platform;
-  readonly #holdings: Holdings;
-  readonly #buffers: Buffers;
-  readonly #protections: Protections;
-  readonly #offset: number;
-  readonly #path: string | undefined;
-  #addr: bigint;
-  #size: number;
-  #prot: number;
-  /** The view of everything, once it was needed; empty when closed or transferred away. */
-  #view: Uint8Array<ArrayBuffer> | undefined;
-  #closed = false;
+  readonly #map: Mapping;
 
-  private constructor({ holdings, addr, size, prot, offset, path }: Mapped) {
-    this.#platform = holdings.platform;
-    this.#holdings = holdings;
-    this.#buffers = new Buffers(holdings.platform.runtime, addr, size, this);
-    this.#protections = new Protections(size, prot);
-    this.#addr = addr;
-    this.#size = size;
-    this.#prot = prot;
-    this.#offset = offset;
-    this.#path = path;
-    finalizers.register(this, holdings, this);
+  private constructor(what: string, request: MapRequest) {
+    this.#map = new Mapping(what, request, this);
   }
 
   /**
@@ -132,6 +103,7 @@ export class MemoryMap implements Disposable {
    * @param size Bytes, at least 1; the system rounds up to pages.
    * @param prot Default `PROT_READ | PROT_WRITE`.
    * @param flags Default `MAP_PRIVATE | MAP_ANONYMOUS`; `MAP_ANONYMOUS` is implied.
+   * @param options A name, huge pages, faulting in.
    * @returns The map; close it, or declare it with `using`.
    * @throws {MMapInvalidParameterError} If a size, protection or flag is not one of these.
    * @throws {MMapAllocationError} If the system has not that much memory or address space.
@@ -150,15 +122,109 @@ export class MemoryMap implements Disposable {
     size: number,
     prot: number = PROT_READ | PROT_WRITE,
     flags: number = MAP_PRIVATE | MAP_ANONYMOUS,
+    options: AnonymousOptions = {},
   ): MemoryMap {
     checkInteger("a size in bytes", size, 1);
     const system = platform();
     checkProt(prot);
-    checkMapFlags(system, flags);
-    const what = `Cannot map ${size} bytes of memory`;
-    return new MemoryMap({
-      ...mapPages(system, what, size, prot, flags | MAP_ANONYMOUS, undefined, 0),
-      path: undefined,
+    const huge = options.hugePages === true || (flags & MAP_HUGETLB & system.mapFlags) !== 0;
+    if (options.hugePages === true && system.hugePageSize === undefined) {
+      throw paging.unsupported(system, "use huge pages", "leave hugePages out");
+    }
+    const allFlags = flags | MAP_ANONYMOUS | (huge ? MAP_HUGETLB : 0);
+    checkMapFlags(system, allFlags);
+    const what = `Cannot map ${size} bytes of memory` + (huge ? " in huge pages" : "");
+    const unit = huge ? explained(what, () => hugePageSize(system, flags)) : undefined;
+    const map = new MemoryMap(what, {
+      platform: system,
+      size,
+      prot,
+      flags: allFlags,
+      name: options.name,
+      ...(unit === undefined ? {} : { unit }),
+    });
+    return options.populate === true ? map.#populated() : map;
+  }
+
+  /**
+   * Like {@link MemoryMap.createAnonymous}, with all pages faulted in on another thread.
+   *
+   * @param size Bytes, at least 1.
+   * @param prot Default `PROT_READ | PROT_WRITE`.
+   * @param flags Default `MAP_PRIVATE | MAP_ANONYMOUS`.
+   * @param options A name, huge pages, an AbortSignal.
+   * @throws {MMapAllocationError} If the system has not that much memory. The promise is rejected.
+   *
+   * @example
+   * ```ts
+   * import { MemoryMap } from "@mman/mman";
+   * import { assertEquals } from "@std/assert";
+   *
+   * using map = await MemoryMap.createAnonymousAsync(1 << 20);
+   * assertEquals(map.residency().every((page) => page === 1), true);
+   * ```
+   */
+  static async createAnonymousAsync(
+    size: number,
+    prot: number = PROT_READ | PROT_WRITE,
+    flags: number = MAP_PRIVATE | MAP_ANONYMOUS,
+    options: Omit<AnonymousOptions, "populate"> & AsyncOptions = {},
+  ): Promise<MemoryMap> {
+    options.signal?.throwIfAborted();
+    const map = MemoryMap.createAnonymous(size, prot, flags, options);
+    return await map.#populatedAsync(options);
+  }
+
+  /**
+   * Anonymous shared memory with a descriptor, which another process can open through
+   * `/proc/PID/fd` or inherit
+   * ({@link https://man7.org/linux/man-pages/man2/memfd_create.2.html | memfd_create(2)}). It can be
+   * resized. Linux.
+   *
+   * @param size Bytes, at least 1.
+   * @param options A name, huge pages.
+   * @throws {MMapInvalidParameterError} If the size is wrong or the platform has no such memory.
+   * @throws {MMapAllocationError} If the system has not that much memory.
+   *
+   * @example
+   * ```ts
+   * import { MemoryMap } from "@mman/mman";
+   * import { assertEquals } from "@std/assert";
+   *
+   * using map = MemoryMap.createMemfd(4096, { name: "scratch" });
+   * map.write("shared");
+   * map.resize(8192);
+   * assertEquals(new TextDecoder().decode(map.read(6)), "shared");
+   * ```
+   */
+  static createMemfd(size: number, options: MemfdMapOptions = {}): MemoryMap {
+    checkInteger("a size in bytes", size, 1);
+    const system = platform();
+    const { name = "mman", hugePages = false } = options;
+    if (system.memfd === undefined) {
+      throw paging.unsupported(system, "create a memfd", "use createNamed()");
+    }
+    checkName(name);
+    const what = `Cannot create a memfd of ${size} bytes` + (hugePages ? " in huge pages" : "");
+    return explained(what, () => {
+      const unit = hugePages ? hugePageSize(system, 0) : undefined;
+      const fd = system.memfd!(name, { hugePages, sealable: true });
+      const file = { fd, close: () => system.closeDuplicate(fd) };
+      try {
+        system.truncate(fd, unit === undefined ? size : Math.ceil(size / unit) * unit);
+        return new MemoryMap(what, {
+          platform: system,
+          size,
+          prot: PROT_READ | PROT_WRITE,
+          flags: MAP_SHARED,
+          file,
+          name,
+          ...(unit === undefined ? {} : { unit }),
+        });
+      } catch (error) {
+        file.close();
+        throw error;
+      }
     });
   }
 
@@ -220,10 +286,7 @@ export class MemoryMap implements Disposable {
       }
       const duplicate = system.duplicate(fd);
       file = { fd: duplicate, close: () => system.closeDuplicate(duplicate) };
-      return new MemoryMap({
-        ...mapPages(system, what, size, prot, flags, file, offset),
-        path: undefined,
-      });
+      return new MemoryMap(what, { platform: system, size, prot, flags, file, offset });
     } catch (error) {
       file?.close();
       throw explain(what, error);
@@ -259,53 +322,135 @@ export class MemoryMap implements Disposable {
   static open(path: string | URL, options: OpenOptions = {}): MemoryMap {
     const system = platform();
     const file = openFile(system, path, options);
-    const { offset, size, prot, flags } = file;
     try {
-      const what = `Cannot map ${size} bytes at offset ${offset} of ${show(file.path)}`;
-      return new MemoryMap({
-        ...mapPages(system, what, size, prot, flags, file, offset),
-        path: file.path,
-      });
+      if (file.preallocate) {
+        explained(
+          `Cannot preallocate ${file.size} bytes of ${show(file.path)}`,
+          () => system.allocate!(file.fd, file.offset, file.size),
+        );
+      }
+      const map = MemoryMap.#mapFile(system, file, options);
+      return options.populate === true ? map.#populated() : map;
     } catch (error) {
-      file.undoGrowth();
-      file.close();
+      file.abandon();
       throw error;
     }
   }
 
+  /**
+   * Like {@link MemoryMap.open}; what takes long (`lock`, `preallocate`, `populate`) leaves the
+   * event loop free.
+   *
+   * @param path A path or a `file:` URL.
+   * @param options As for `open`, and an AbortSignal.
+   * @throws {MMapError} As `open`; the promise is rejected.
+   *
+   * @example
+   * ```ts
+   * import { MemoryMap } from "@mman/mman";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const path = `${Deno.makeTempDirSync()}/log`;
+   * using map = await MemoryMap.openAsync(path, { mode: "w+", size: 4096, preallocate: true });
+   * assertEquals(map.size, 4096);
+   * ```
+   */
+  static async openAsync(
+    path: string | URL,
+    options: OpenOptions & AsyncOptions = {},
+  ): Promise<MemoryMap> {
+    options.signal?.throwIfAborted();
+    const system = platform();
+    const file = await openFileAsync(system, path, options);
+    let map: MemoryMap;
+    try {
+      if (file.preallocate) await allocateAsync(system, file, options);
+      map = MemoryMap.#mapFile(system, file, options);
+    } catch (error) {
+      file.abandon();
+      throw error;
+    }
+    return options.populate === true ? await map.#populatedAsync(options) : map;
+  }
+
+  static #mapFile(system: Platform, file: OpenedFile, options: OpenOptions): MemoryMap {
+    const { size, prot, flags, offset, path } = file;
+    const map = new MemoryMap(`Cannot map ${size} bytes at offset ${offset} of ${show(path)}`, {
+      platform: system,
+      size,
+      prot,
+      flags,
+      file,
+      offset,
+      path,
+      name: options.name,
+      inherit: options.inherit === true,
+      truncateOnClose: options.truncateOnClose,
+    });
+    const { access = "normal" } = options;
+    if (access !== "normal") map.hint(access);
+    if (options.hugePages === true) map.hint("hugePages");
+    return map;
+  }
+
+  #populated(): MemoryMap {
+    try {
+      this.prefault();
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+    return this;
+  }
+
+  async #populatedAsync(options: AsyncOptions): Promise<MemoryMap> {
+    try {
+      await this.prefaultAsync(0, this.size, options);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+    return this;
+  }
+
   /** Address of the first byte; 0n for an empty map and after `close()`. */
   get addr(): bigint {
-    return this.#addr;
+    return this.#map.addr;
   }
 
   /** Bytes of the map; 0 after `close()`. */
   get size(): number {
-    return this.#size;
+    return this.#map.size;
   }
 
   /** Whether the map is open. */
   get isValid(): boolean {
-    return !this.#closed;
+    return !this.#map.closed;
   }
 
   /** Bytes of a page, the unit of protection and paging. */
   get pageSize(): number {
-    return this.#platform.pageSize;
+    return this.#map.platform.pageSize;
   }
 
   /** The protection given at creation, or by the last `mprotect` of the whole map. */
   get prot(): number {
-    return this.#prot;
+    return this.#map.prot;
   }
 
   /** Bytes from the start of the file to the start of the map; 0 without a file. */
   get offset(): number {
-    return this.#offset;
+    return this.#map.offset;
   }
 
   /** The path given to `open`; undefined for other maps. */
   get path(): string | undefined {
-    return this.#path;
+    return this.#map.path;
+  }
+
+  /** The name given in the options; undefined without. */
+  get name(): string | undefined {
+    return this.#map.name;
   }
 
   /**
@@ -317,7 +462,7 @@ export class MemoryMap implements Disposable {
    * Bun): use `asTypedArray` or `asDataView` for ranges.
    */
   get bytes(): Uint8Array<ArrayBuffer> {
-    return this.#whole("view the bytes of a map");
+    return this.#map.whole("view");
   }
 
   /**
@@ -327,7 +472,7 @@ export class MemoryMap implements Disposable {
    * @throws {MMapInvalidParameterError} If the map is larger than one ArrayBuffer can be.
    */
   get buffer(): ArrayBuffer | SharedArrayBuffer {
-    return this.#whole("view the buffer of a map").buffer;
+    return this.#map.whole("view").buffer;
   }
 
   /**
@@ -340,10 +485,11 @@ export class MemoryMap implements Disposable {
    * @throws {MMapClosedError} If the map is closed.
    */
   read(size: number, offset: number = 0): Uint8Array<ArrayBuffer> {
-    this.#use("read", offset, size, PROT_READ);
-    if (size <= this.#buffers.span) return new Uint8Array(this.#range(offset, size));
+    const map = this.#map;
+    map.use("read", offset, size, PROT_READ);
+    if (size <= map.span) return new Uint8Array(map.range(offset, size));
     const copy = new Uint8Array(size);
-    this.#copyOut(copy, offset);
+    map.eachPiece(offset, size, (piece, done) => copy.set(piece, done));
     return copy;
   }
 
@@ -371,15 +517,13 @@ export class MemoryMap implements Disposable {
    * ```
    */
   readInto(target: ArrayBufferView, offset: number = 0): number {
-    const bytes = asBytes(target);
-    this.#use("read", offset, 0, 0);
-    const length = Math.min(bytes.length, this.#size - offset);
-    this.#use("read", offset, length, PROT_READ);
-    if (length === bytes.length && length <= this.#buffers.span) {
-      bytes.set(this.#range(offset, length));
-    } else {
-      this.#copyOut(bytes.subarray(0, length), offset);
-    }
+    const map = this.#map;
+    const bytes = memory.asBytes(target);
+    map.use("read", offset, 0, 0);
+    const length = Math.min(bytes.length, map.size - offset);
+    map.use("read", offset, length, PROT_READ);
+    if (length <= map.span) bytes.set(map.range(offset, length));
+    else map.eachPiece(offset, length, (piece, done) => bytes.set(piece, done));
     return length;
   }
 
@@ -394,16 +538,15 @@ export class MemoryMap implements Disposable {
    * @throws {MMapClosedError} If the map is closed.
    */
   write(data: ArrayBufferView | ArrayBufferLike | string, offset: number = 0): number {
-    const bytes = typeof data === "string" ? encoder.encode(data) : asBytes(data);
-    this.#use("write", offset, bytes.length, PROT_WRITE);
-    const span = Math.min(this.#buffers.span, PIECE);
-    if (bytes.length <= span) {
-      this.#range(offset, bytes.length).set(bytes);
+    const map = this.#map;
+    const bytes = memory.needleBytes(data);
+    map.use("write", offset, bytes.length, PROT_WRITE);
+    if (bytes.length <= map.span) {
+      map.range(offset, bytes.length).set(bytes);
     } else {
-      for (let done = 0; done < bytes.length; done += span) {
-        const piece = bytes.subarray(done, done + span);
-        this.#range(offset + done, piece.length).set(piece);
-      }
+      map.eachPiece(offset, bytes.length, (piece, done) => {
+        piece.set(bytes.subarray(done, done + piece.length));
+      });
     }
     return bytes.length;
   }
@@ -430,14 +573,15 @@ export class MemoryMap implements Disposable {
    * ```
    */
   asTypedArray<T>(type: TypedArrayConstructor<T>, byteOffset: number = 0, length?: number): T {
+    const map = this.#map;
     if (typeof type !== "function" || !(type.prototype instanceof TypedArray)) {
       throw new MMapInvalidParameterError(
         `Cannot view a map as ${show(type)}: give a typed array class such as Float64Array`,
       );
     }
     const unit = type.BYTES_PER_ELEMENT;
-    this.#use(`view as ${type.name}`, byteOffset, 0, 0);
-    const left = this.#size - byteOffset;
+    map.use(`view as ${type.name}`, byteOffset, 0, 0);
+    const left = map.size - byteOffset;
     if (length === undefined && left % unit !== 0) {
       throw new MMapInvalidParameterError(
         `Cannot view ${left} bytes at offset ${byteOffset} as ${type.name}: they are not a ` +
@@ -446,15 +590,15 @@ export class MemoryMap implements Disposable {
     }
     const elements = length ?? left / unit;
     checkInteger("a length in elements", elements, 0);
-    this.#use(`view as ${type.name}`, byteOffset, elements * unit, 0);
+    map.use(`view as ${type.name}`, byteOffset, elements * unit, 0);
     // Checked on the address: a map may start anywhere in a page of its file.
-    if ((this.#addr + BigInt(byteOffset)) % BigInt(unit) !== 0n) {
+    if ((map.addr + BigInt(byteOffset)) % BigInt(unit) !== 0n) {
       throw new MMapInvalidParameterError(
-        `Cannot view offset ${byteOffset} as ${type.name}: ${this.#offset + byteOffset} is not a ` +
+        `Cannot view offset ${byteOffset} as ${type.name}: ${map.offset + byteOffset} is not a ` +
           `multiple of ${unit} bytes; use another offset, or asDataView()`,
       );
     }
-    const { buffer, start } = this.#covering(byteOffset, elements * unit);
+    const { buffer, start } = map.covering(byteOffset, elements * unit);
     return new type(buffer, byteOffset - start, elements);
   }
 
@@ -468,11 +612,12 @@ export class MemoryMap implements Disposable {
    */
   asDataView(
     byteOffset: number = 0,
-    length: number = this.#size - byteOffset,
+    length: number = this.size - byteOffset,
   ): DataView<ArrayBuffer> {
-    this.#use("view", byteOffset, Math.max(length, 0), 0);
+    const map = this.#map;
+    map.use("view", byteOffset, Math.max(length, 0), 0);
     checkInteger("a length in bytes", length, 0);
-    const { buffer, start } = this.#covering(byteOffset, length);
+    const { buffer, start } = map.covering(byteOffset, length);
     return new DataView(buffer, byteOffset - start, length);
   }
 
@@ -487,21 +632,9 @@ export class MemoryMap implements Disposable {
    * @throws {MMapInvalidParameterError} If the range is not in the map or `prot` is unknown.
    * @throws {MMapClosedError} If the map is closed.
    */
-  mprotect(prot: number, offset: number = 0, length: number = this.#size - offset): void {
+  mprotect(prot: number, offset: number = 0, length: number = this.size - offset): void {
     checkProt(prot);
-    const pages = this.#pages("protect", offset, length);
-    if (pages === undefined) return;
-    this.#call(
-      `Cannot protect ${length} bytes at offset ${offset}`,
-      () => this.#platform.protect(pages.address, pages.length, prot),
-    );
-    const start = Number(pages.address - this.#addr);
-    this.#protections.set(
-      Math.max(start, 0),
-      Math.min(roundUp(start + pages.length, this.pageSize), this.#size),
-      prot,
-    );
-    this.#prot = this.#protections.uniform ?? this.#prot;
+    this.#map.protect(prot, offset, length);
   }
 
   /**
@@ -516,24 +649,56 @@ export class MemoryMap implements Disposable {
    * @throws {MMapError} If the storage fails; `code` says how (`EIO`, ...).
    * @throws {MMapClosedError} If the map is closed.
    */
-  msync(flags: number = MS_SYNC, offset: number = 0, length: number = this.#size - offset): void {
-    checkBits(
-      "flags of msync",
-      flags,
-      MS_ASYNC | MS_SYNC | MS_INVALIDATE,
-      "MS_SYNC or MS_ASYNC, and MS_INVALIDATE",
-    );
-    if ((flags & MS_SYNC) !== 0 && (flags & MS_ASYNC) !== 0) {
-      throw new MMapInvalidParameterError(
-        "Cannot flush with MS_SYNC and MS_ASYNC: waiting or not waiting, give one",
-      );
-    }
-    const pages = this.#pages("flush", offset, length);
+  msync(flags: number = MS_SYNC, offset: number = 0, length: number = this.size - offset): void {
+    checkSyncFlags(flags);
+    const pages = this.#map.pagesAround("flush", offset, length);
     if (pages === undefined) return;
-    this.#call(
+    const { platform, fd } = this.#map;
+    explained(
       `Cannot flush ${length} bytes at offset ${offset}`,
-      () => this.#platform.sync(pages.address, pages.length, flags, this.#holdings.file?.fd ?? -1),
+      () => platform.sync(pages.address, pages.length, flags, fd),
     );
+  }
+
+  /**
+   * {@link MemoryMap.msync} on another thread. `close()` and `resize()` may be called meanwhile: the
+   * promise is rejected then.
+   *
+   * @param flags Default `MS_SYNC`.
+   * @param offset Bytes from the start of the map. Default 0.
+   * @param length Bytes. Default: to the end of the map.
+   * @param options An AbortSignal, heeded between pieces of 32 MiB.
+   * @throws {MMapClosedError} If the map was closed or resized before it was over.
+   *
+   * @example
+   * ```ts
+   * import { MemoryMap, MS_SYNC } from "@mman/mman";
+   *
+   * using map = MemoryMap.createMemfd(1 << 20);
+   * map.fill(7);
+   * await map.msyncAsync(MS_SYNC, 0, map.size, { signal: AbortSignal.timeout(10_000) });
+   * ```
+   */
+  async msyncAsync(
+    flags: number = MS_SYNC,
+    offset: number = 0,
+    length: number = this.size - offset,
+    options: AsyncOptions = {},
+  ): Promise<void> {
+    checkSyncFlags(flags);
+    await msyncAsync(this.#map, flags, offset, length, options);
+  }
+
+  /**
+   * Writes changed pages back and waits until the storage has them, on every platform: `msync` with
+   * `MS_SYNC`, with `F_FULLFSYNC` on macOS and `FlushFileBuffers` on Windows.
+   *
+   * @param offset Bytes from the start of the map. Default 0.
+   * @param length Bytes. Default: to the end of the map.
+   * @throws {MMapError} If the storage fails; `code` says how (`EIO`, ...).
+   */
+  flush(offset: number = 0, length: number = this.size - offset): void {
+    this.msync(MS_SYNC, offset, length);
   }
 
   /**
@@ -541,17 +706,22 @@ export class MemoryMap implements Disposable {
    *
    * @param offset Bytes from the start of the map. Default 0.
    * @param length Bytes. Default: to the end of the map. Every page that the range touches is locked.
+   * @param onFault Lock each page once it is touched, instead of faulting all in. Linux. Default false.
    * @throws {MMapAllocationError} If RLIMIT_MEMLOCK (the working set, on Windows) is too small.
    * @throws {MMapProtectionError} If the process may lock nothing.
    * @throws {MMapInvalidParameterError} If the range is not in the map.
    * @throws {MMapClosedError} If the map is closed.
    */
-  mlock(offset: number = 0, length: number = this.#size - offset): void {
-    const pages = this.#pages("lock", offset, length);
+  mlock(offset: number = 0, length: number = this.size - offset, onFault: boolean = false): void {
+    const pages = this.#map.pagesAround("lock", offset, length);
+    const { platform } = this.#map;
+    if (onFault && !platform.locksOnFault) {
+      throw paging.unsupported(platform, "lock pages on fault", "leave onFault out");
+    }
     if (pages === undefined) return;
-    this.#call(
+    explained(
       `Cannot lock ${length} bytes at offset ${offset}`,
-      () => this.#platform.lock(pages.address, pages.length),
+      () => platform.lock(pages.address, pages.length, onFault),
     );
   }
 
@@ -563,13 +733,312 @@ export class MemoryMap implements Disposable {
    * @throws {MMapInvalidParameterError} If the range is not in the map.
    * @throws {MMapClosedError} If the map is closed.
    */
-  munlock(offset: number = 0, length: number = this.#size - offset): void {
-    const pages = this.#pages("unlock", offset, length);
+  munlock(offset: number = 0, length: number = this.size - offset): void {
+    const pages = this.#map.pagesAround("unlock", offset, length);
     if (pages === undefined) return;
-    this.#call(
+    explained(
       `Cannot unlock ${length} bytes at offset ${offset}`,
-      () => this.#platform.unlock(pages.address, pages.length),
+      () => this.#map.platform.unlock(pages.address, pages.length),
     );
+  }
+
+  /**
+   * Advice for a range by its C constant
+   * ({@link https://man7.org/linux/man-pages/man2/madvise.2.html | madvise(2)}). For those who know:
+   * some advice **loses the content**. {@link MemoryMap.hint} only gives hints,
+   * {@link MemoryMap.discard} says what it does.
+   *
+   * @param advice A `MADV_` constant. The range of advice that loses content (`MADV_DONTNEED`,
+   * `MADV_FREE`, `MADV_REMOVE`) shrinks to whole pages; that of all other advice grows to them.
+   * @param offset Bytes from the start of the map. Default 0.
+   * @param length Bytes. Default: to the end of the map.
+   * @throws {MMapInvalidParameterError} If the advice is unknown, or nothing that this system has.
+   *
+   * @example
+   * ```ts
+   * import { MADV_SEQUENTIAL, MemoryMap } from "@mman/mman";
+   *
+   * using map = MemoryMap.createAnonymous(1 << 20);
+   * map.madvise(MADV_SEQUENTIAL);
+   * ```
+   */
+  madvise(advice: number, offset: number = 0, length: number = this.size - offset): void {
+    paging.advise(this.#map, advice, offset, length);
+  }
+
+  /**
+   * Tells the system how a range will be used; what it holds never changes.
+   *
+   * @param hint `"normal"`, `"random"`, `"sequential"`, `"willNeed"`, `"cold"`, `"pageOut"`,
+   * `"hugePages"`, ...: see {@link Hint}.
+   * @param offset Bytes from the start of the map. Default 0.
+   * @param length Bytes. Default: to the end of the map.
+   * @throws {MMapInvalidParameterError} If the hint is unknown, or nothing that this system has.
+   *
+   * @example
+   * ```ts
+   * import { MemoryMap } from "@mman/mman";
+   *
+   * using map = MemoryMap.createAnonymous(1 << 20);
+   * map.hint("random");
+   * ```
+   */
+  hint(hint: paging.Hint, offset: number = 0, length: number = this.size - offset): void {
+    paging.hint(this.#map, hint, offset, length);
+  }
+
+  /**
+   * Drops the pages that lie wholly in a range. Anonymous memory **loses its content** and reads as
+   * zeros; a copy-on-write map loses its private changes; a shared map of a file loses nothing, its
+   * pages are read from the file again.
+   *
+   * @param offset Bytes from the start of the map. Default 0.
+   * @param length Bytes. Default: to the end of the map.
+   * @throws {MMapInvalidParameterError} If the range is not in the map.
+   *
+   * @example
+   * ```ts
+   * import { MemoryMap } from "@mman/mman";
+   * import { assertEquals } from "@std/assert";
+   *
+   * using map = MemoryMap.createAnonymous(1 << 20);
+   * map.fill(1);
+   * map.discard();
+   * assertEquals(map.bytes[0], 0);
+   * ```
+   */
+  discard(offset: number = 0, length: number = this.size - offset): void {
+    paging.discard(this.#map, offset, length);
+  }
+
+  /**
+   * Which pages are in memory ({@link https://man7.org/linux/man-pages/man2/mincore.2.html | mincore(2)}).
+   *
+   * @param offset Bytes from the start of the map. Default 0.
+   * @param length Bytes. Default: to the end of the map.
+   * @returns One byte for each page that the range touches: 1 if it is in memory, else 0.
+   * @throws {MMapInvalidParameterError} If the range is not in the map.
+   */
+  residency(offset: number = 0, length: number = this.size - offset): Uint8Array<ArrayBuffer> {
+    return paging.residency(this.#map, offset, length);
+  }
+
+  /**
+   * Faults a range in, so that touching it later does not wait. Anonymous memory is given its pages;
+   * of a file the pages are read, and its holes stay holes.
+   *
+   * @param offset Bytes from the start of the map. Default 0.
+   * @param length Bytes. Default: to the end of the map.
+   * @throws {MMapAllocationError} If there is not enough memory.
+   * @throws {MMapError} With code `EFAULT` if a page is past the end of a file that was truncated.
+   */
+  prefault(offset: number = 0, length: number = this.size - offset): void {
+    paging.prefault(this.#map, offset, length);
+  }
+
+  /**
+   * {@link MemoryMap.prefault} on another thread. `close()` and `resize()` may be called meanwhile:
+   * the promise is rejected then.
+   *
+   * @param offset Bytes from the start of the map. Default 0.
+   * @param length Bytes. Default: to the end of the map.
+   * @param options An AbortSignal, heeded between pieces of 32 MiB.
+   * @throws {MMapClosedError} If the map was closed or resized before it was over.
+   */
+  async prefaultAsync(
+    offset: number = 0,
+    length: number = this.size - offset,
+    options: AsyncOptions = {},
+  ): Promise<void> {
+    await prefaultAsync(this.#map, offset, length, options);
+  }
+
+  /**
+   * Gives the map another size, at least 1 byte. Shared maps of files: the file grows with the map,
+   * and shrinks with it if the map reaches the end of the file. All views are emptied, the address
+   * may change; take new ones.
+   *
+   * @param size Bytes.
+   * @throws {MMapProtectionError} If the map is read-only or copy-on-write.
+   * @throws {MMapInvalidParameterError} If the size is wrong, the memory is of a fixed size
+   * (anonymous `MAP_SHARED`, huge pages), or parts of the map differ in protection.
+   * @throws {MMapAllocationError} If the system or the disk refuses; the map stays as it was, but
+   * for its views.
+   *
+   * @example
+   * ```ts
+   * import { MemoryMap } from "@mman/mman";
+   * import { assertEquals } from "@std/assert";
+   *
+   * using map = MemoryMap.createAnonymous(4096);
+   * map.write("kept");
+   * const view = map.bytes;
+   * map.resize(1 << 20);
+   * assertEquals(view.length, 0);
+   * assertEquals(new TextDecoder().decode(map.read(4)), "kept");
+   * ```
+   */
+  resize(size: number): void {
+    this.#map.resize(size);
+  }
+
+  /**
+   * Frees the memory, and the blocks on the disk, of a range, which reads as zeros then
+   * ({@link https://man7.org/linux/man-pages/man2/fallocate.2.html | fallocate(2)}).
+   *
+   * @param offset Bytes from the start of the map.
+   * @param length Bytes, any; parts of pages are filled with zeros.
+   * @throws {MMapInvalidParameterError} If the range is not in the map, or the map is copy-on-write.
+   * @throws {MMapProtectionError} If the range may not be written.
+   */
+  punchHole(offset: number, length: number): void {
+    paging.punchHole(this.#map, offset, length);
+  }
+
+  /**
+   * Gives the pages that lie wholly in a range back to the system. Methods that touch them throw
+   * afterwards; all views are emptied, take new ones of what is left. The addresses are not used for
+   * anything else while the map is open.
+   *
+   * @param offset Bytes from the start of the map.
+   * @param length Bytes.
+   * @throws {MMapInvalidParameterError} If the range is not in the map.
+   */
+  unmapRange(offset: number, length: number): void {
+    this.#map.unmapRange(offset, length);
+  }
+
+  /**
+   * Sets every byte of a range.
+   *
+   * @param value 0 to 255.
+   * @param offset Bytes from the start of the map. Default 0.
+   * @param length Bytes. Default: to the end of the map.
+   * @throws {MMapProtectionError} If the range may not be written.
+   */
+  fill(value: number, offset: number = 0, length: number = this.size - offset): void {
+    memory.fill(this.#map, value, offset, length);
+  }
+
+  /**
+   * Copies within the map; the ranges may overlap.
+   *
+   * @param target Where to, in bytes from the start of the map.
+   * @param source Where from.
+   * @param length Bytes.
+   * @throws {MMapInvalidParameterError} If one of the ranges is not in the map.
+   */
+  copyWithin(target: number, source: number, length: number): void {
+    memory.copyWithin(this.#map, target, source, length);
+  }
+
+  /**
+   * Compares bytes with another map or a view, as `memcmp` does.
+   *
+   * @param other The other bytes.
+   * @param offset Bytes from the start of this map. Default 0.
+   * @param otherOffset Bytes from the start of the other. Default 0.
+   * @param length Bytes. Default: to the ends; of two that begin alike the shorter comes first.
+   * @returns -1, 0 or 1.
+   * @throws {MMapInvalidParameterError} If a range is not in the map or the view.
+   *
+   * @example
+   * ```ts
+   * import { MemoryMap } from "@mman/mman";
+   * import { assertEquals } from "@std/assert";
+   *
+   * using map = MemoryMap.createAnonymous(4);
+   * map.write("abcd");
+   * assertEquals(map.compare(new TextEncoder().encode("abce")), -1);
+   * assertEquals(map.compare(map), 0);
+   * ```
+   */
+  compare(
+    other: MemoryMap | ArrayBufferView,
+    offset: number = 0,
+    otherOffset: number = 0,
+    length?: number,
+  ): number {
+    const bytes = other instanceof MemoryMap ? other.#map : other;
+    return memory.compare(this.#map, bytes, offset, otherOffset, length);
+  }
+
+  /**
+   * The first place of a needle.
+   *
+   * @param needle Bytes, or text (UTF-8). An empty needle is found at the start.
+   * @param offset Where to begin. Default 0; past the end finds nothing.
+   * @param end Where the needle must have ended. Default: the end of the map.
+   * @returns Bytes from the start of the map, or -1.
+   * @throws {MMapInvalidParameterError} If a place is negative or not a whole number.
+   *
+   * @example
+   * ```ts
+   * import { MemoryMap } from "@mman/mman";
+   * import { assertEquals } from "@std/assert";
+   *
+   * using map = MemoryMap.createAnonymous(4096);
+   * map.write("needle", 1000);
+   * assertEquals(map.find("needle"), 1000);
+   * assertEquals(map.find("needle", 1001), -1);
+   * ```
+   */
+  find(needle: memory.Needle, offset: number = 0, end: number = this.size): number {
+    return memory.find(this.#map, needle, offset, end);
+  }
+
+  /**
+   * The last place of a needle.
+   *
+   * @param needle Bytes, or text (UTF-8). An empty needle is found at the end.
+   * @param offset Where the needle may begin at the earliest. Default 0.
+   * @param end Where the needle must have ended. Default: the end of the map.
+   * @returns Bytes from the start of the map, or -1.
+   * @throws {MMapInvalidParameterError} If a place is negative or not a whole number.
+   */
+  rfind(needle: memory.Needle, offset: number = 0, end: number = this.size): number {
+    return memory.rfind(this.#map, needle, offset, end);
+  }
+
+  /**
+   * The first place of a byte value.
+   *
+   * @param byte 0 to 255.
+   * @param offset Where to begin. Default 0.
+   * @param end Where to stop. Default: the end of the map.
+   * @returns Bytes from the start of the map, or -1.
+   * @throws {MMapInvalidParameterError} If the byte or a place is none.
+   */
+  indexOfByte(byte: number, offset: number = 0, end: number = this.size): number {
+    return memory.indexOfByte(this.#map, byte, offset, end);
+  }
+
+  /**
+   * How often a byte value occurs.
+   *
+   * @param byte 0 to 255.
+   * @param offset Bytes from the start of the map. Default 0.
+   * @param length Bytes. Default: to the end of the map.
+   * @throws {MMapInvalidParameterError} If the byte is none or the range is not in the map.
+   */
+  count(byte: number, offset: number = 0, length: number = this.size - offset): number {
+    return memory.count(this.#map, byte, offset, length);
+  }
+
+  /**
+   * Where the bytes of the map are, in bytes
+   * ({@link https://man7.org/linux/man-pages/man5/proc_pid_smaps.5.html | proc_pid_smaps(5)}).
+   * Deno asks for leave to read `/proc`. Linux, Windows.
+   *
+   * @throws {MMapInvalidParameterError} If the platform cannot tell.
+   */
+  stats(): MemoryStats {
+    return paging.stats(this.#map);
+  }
+
+  /** A file-like face with a position, as Python's mmap object has it. */
+  cursor(): Cursor {
+    return new Cursor(this);
   }
 
   /**
@@ -578,105 +1047,51 @@ export class MemoryMap implements Disposable {
    * again does nothing.
    */
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#addr = 0n;
-    this.#size = 0;
-    finalizers.unregister(this);
-    const { platform, base, length, file } = this.#holdings;
-    if (this.#buffers.detach()) return giveBack(this.#holdings);
-    // A buffer was transferred, say to a Worker, and cannot be emptied from here: its bytes become
-    // zeros, and its addresses stay taken, so that whoever has it cannot touch foreign memory.
-    try {
-      platform.blank(base, length);
-    } finally {
-      file?.close();
-    }
+    this.#map.close();
   }
 
   /** Calls `close()`; for `using`. */
   [Symbol.dispose](): void {
-    this.close();
+    this.#map.close();
   }
+}
 
-  /** Throws unless the map is open, holds the range, and all of it has the protection `mask`. */
-  #use(verb: string, offset: number, length: number, mask: number): void {
-    if (this.#closed) {
-      throw new MMapClosedError(`Cannot ${verb} a closed map: open it again`);
-    }
-    checkRange(verb, offset, length, this.#size);
-    const prot = this.#protections.uniform;
-    if (mask === 0 || (prot !== undefined && (prot & mask) !== 0)) return;
-    const missing = this.#protections.firstWithout(mask, offset, length);
-    if (missing === -1) return;
-    throw new MMapProtectionError(
-      `Cannot ${verb} ${length} bytes at offset ${offset}: byte ${missing} has no ` +
-        `${mask === PROT_WRITE ? "PROT_WRITE" : "PROT_READ"}; open the map with another mode, or ` +
-        "use mprotect()",
+/**
+ * Keeps all memory of the process from being swapped out
+ * ({@link https://man7.org/linux/man-pages/man2/mlockall.2.html | mlockall(2)}). Linux.
+ *
+ * @param which `current` (default true): what is mapped now; `future` (default false): what will be
+ * mapped; `onFault` (default false): each page only once it is touched.
+ * @throws {MMapAllocationError} If RLIMIT_MEMLOCK is too small.
+ * @throws {MMapInvalidParameterError} If the platform cannot do it.
+ */
+export function mlockAll(
+  which: { current?: boolean; future?: boolean; onFault?: boolean } = {},
+): void {
+  const system = platform();
+  const { current = true, future = false, onFault = false } = which;
+  if (system.lockAll === undefined) {
+    throw paging.unsupported(system, "lock all memory", "use mlock() on each map");
+  }
+  if (!current && !future) {
+    throw new MMapInvalidParameterError(
+      "Cannot lock neither current nor future memory: set one of them",
     );
   }
+  explained("Cannot lock all memory", () => system.lockAll!({ current, future, onFault }));
+}
 
-  /** The pages that a range touches, or undefined if it touches none. */
-  #pages(
-    verb: string,
-    offset: number,
-    length: number,
-  ): { address: bigint; length: number } | undefined {
-    this.#use(verb, offset, Math.max(length, 0), 0);
-    checkInteger("a length in bytes", length, 0);
-    if (length === 0) return undefined;
-    const address = this.#addr + BigInt(offset);
-    const slack = Number(address % BigInt(this.pageSize));
-    return { address: address - BigInt(slack), length: length + slack };
+/**
+ * Undoes {@link mlockAll}, and every `mlock`. Linux.
+ *
+ * @throws {MMapInvalidParameterError} If the platform cannot do it.
+ */
+export function munlockAll(): void {
+  const system = platform();
+  if (system.unlockAll === undefined) {
+    throw paging.unsupported(system, "unlock all memory", "use munlock() on each map");
   }
-
-  #call(what: string, call: () => void): void {
-    try {
-      call();
-    } catch (error) {
-      throw explain(what, error);
-    }
-  }
-
-  /** The view of everything. */
-  #whole(what: string): Uint8Array<ArrayBuffer> {
-    if (this.#closed) throw new MMapClosedError(`Cannot ${what} that is closed: open it again`);
-    // The length differs when the user has transferred the buffer away.
-    if (this.#view?.length !== this.#size) {
-      this.#view = new Uint8Array(this.#covering(0, this.#size).buffer);
-    }
-    return this.#view!;
-  }
-
-  /** A view of a range that fits a window. */
-  #range(offset: number, length: number): Uint8Array<ArrayBuffer> {
-    if (this.#view?.length === this.#size) return this.#view.subarray(offset, offset + length);
-    if (this.#size <= this.#buffers.limit) {
-      return this.#whole("view a map").subarray(offset, offset + length);
-    }
-    const { buffer, start } = this.#covering(offset, length);
-    return new Uint8Array(buffer, offset - start, length);
-  }
-
-  #covering(offset: number, length: number): { buffer: ArrayBuffer; start: number } {
-    if (length > this.#buffers.limit) {
-      throw new MMapInvalidParameterError(
-        `Cannot view ${length} bytes at once: an ArrayBuffer of ${this.#platform.runtime.name} ` +
-          `holds at most ${this.#buffers.limit}; view ranges with asTypedArray(type, byteOffset, ` +
-          "length) or asDataView(byteOffset, length), or copy with read() and readInto()",
-      );
-    }
-    return this.#buffers.covering(offset, length);
-  }
-
-  /** Copies a range of any length. */
-  #copyOut(target: Uint8Array, offset: number): void {
-    const span = Math.min(this.#buffers.span, PIECE);
-    for (let done = 0; done < target.length; done += span) {
-      const length = Math.min(span, target.length - done);
-      target.set(this.#range(offset + done, length), done);
-    }
-  }
+  explained("Cannot unlock all memory", () => system.unlockAll!());
 }
 
 /**
@@ -747,32 +1162,26 @@ export function allocationGranularity(): number {
   return platform().allocationGranularity;
 }
 
-/** Maps the pages that hold a range of a file, or anonymous pages when there is no file. */
-function mapPages(
-  system: Platform,
-  what: string,
-  size: number,
-  prot: number,
-  flags: number,
-  file: Descriptor | undefined,
-  offset: number,
-): Omit<Mapped, "path"> {
-  const slack = offset % system.allocationGranularity;
-  const length = size === 0 ? 0 : size + slack;
-  let base = 0n;
-  if (length > 0) {
-    try {
-      base = system.map(length, prot, flags, file?.fd ?? -1, offset - slack);
-    } catch (error) {
-      throw explain(what, error, MMapAllocationError);
-    }
+/** Makes a call; a failure of the system says what was asked for. */
+function explained<T>(what: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw explain(what, error);
   }
-  const holdings = { platform: system, base, length, file };
-  return { holdings, addr: size === 0 ? 0n : base + BigInt(slack), size, prot, offset };
 }
 
-function roundUp(value: number, unit: number): number {
-  return Math.ceil(value / unit) * unit;
+/** Bytes of the huge pages that the flags ask for: bits 26 to 31 hold the exponent, 0 the default. */
+function hugePageSize(system: Platform, flags: number): number {
+  const exponent = flags >>> 26;
+  return exponent === 0 ? system.hugePageSize!() : 2 ** exponent;
+}
+
+function checkName(name: string): void {
+  if (typeof name === "string" && !name.includes("\0") && name.length <= 200) return;
+  throw new MMapInvalidParameterError(
+    `Cannot use ${show(name)} as a name: it must have at most 200 characters, and no NUL`,
+  );
 }
 
 function checkProt(prot: number): void {
@@ -793,8 +1202,7 @@ function checkMapFlags(system: Platform, flags: number): void {
   }
   const unknown = flags & ~system.mapFlags;
   if (unknown !== 0) {
-    const name = Object.entries(system.constants)
-      .find(([name, value]) => value === unknown && /MAP_/.test(name))?.[0];
+    const name = paging.constantName("MAP_", unknown) ?? paging.constantName("FILE_MAP_", unknown);
     throw new MMapInvalidParameterError(
       `Cannot map with ${name ?? `flag 0x${(unknown >>> 0).toString(16)}`}: ` +
         `${system.name} does not have it; leave it out`,
@@ -808,16 +1216,16 @@ function checkMapFlags(system: Platform, flags: number): void {
   }
 }
 
-/** The bytes of any view or buffer. */
-function asBytes(data: ArrayBufferView | ArrayBufferLike): Uint8Array {
-  if (data instanceof Uint8Array) return data;
-  if (ArrayBuffer.isView(data)) {
-    return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  }
-  if (data instanceof ArrayBuffer || data instanceof SharedArrayBuffer) return new Uint8Array(data);
-  throw new MMapInvalidParameterError(
-    `Cannot take bytes from ${
-      show(data)
-    }: give a typed array, a DataView, an ArrayBuffer or a string`,
+function checkSyncFlags(flags: number): void {
+  checkBits(
+    "flags of msync",
+    flags,
+    MS_ASYNC | MS_SYNC | MS_INVALIDATE,
+    "MS_SYNC or MS_ASYNC, and MS_INVALIDATE",
   );
+  if ((flags & MS_SYNC) !== 0 && (flags & MS_ASYNC) !== 0) {
+    throw new MMapInvalidParameterError(
+      "Cannot flush with MS_SYNC and MS_ASYNC: waiting or not waiting, give one",
+    );
+  }
 }

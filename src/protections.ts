@@ -1,5 +1,8 @@
 /** Which protection each part of a mapping has, so that methods can refuse before the hardware does. */
 
+/** The protection of pages that were given back: no bit of a real one. */
+export const UNMAPPED: number = 1 << 30;
+
 /** A range of a mapping with one protection. */
 interface Segment {
   readonly start: number;
@@ -42,6 +45,15 @@ export class Protections {
       if (segment.end > end) add({ ...segment, start: Math.max(segment.start, end) });
     }
     this.#segments = next;
+  }
+
+  /** The first offset of a range that has exactly this protection, or -1. */
+  firstWith(wanted: number, offset: number, length: number): number {
+    for (const { start, end, prot } of this.#segments) {
+      if (prot !== wanted || end <= offset || start >= offset + length) continue;
+      return Math.max(start, offset);
+    }
+    return -1;
   }
 
   /** The first offset of a range whose protection lacks one of the bits in `mask`, or -1. */

@@ -1,5 +1,6 @@
 /** The Runtime port for Bun, over `bun:ffi`. */
-import type { Functions, NativeType, Runtime, SymbolTable } from "./runtime.ts";
+import { openOffThread } from "./off_thread.ts";
+import type { Functions, NativeType, OffThreadFunctions, Runtime, SymbolTable } from "./runtime.ts";
 
 /** The part of `bun:ffi` that is used here. */
 interface BunFfi {
@@ -22,6 +23,15 @@ const typeNames: Readonly<Record<NativeType, string>> = {
   buffer: "ptr",
 };
 
+function translate(table: SymbolTable): Record<string, { args: string[]; returns: string }> {
+  return Object.fromEntries(
+    Object.entries(table).map(([name, { parameters, result }]) => [name, {
+      args: parameters.map((type) => typeNames[type]),
+      returns: typeNames[result],
+    }]),
+  );
+}
+
 /** The port, or undefined when this is not Bun. */
 export function bunRuntime(): Runtime | undefined {
   if (globalThis.process?.versions?.["bun"] === undefined) return undefined;
@@ -30,14 +40,21 @@ export function bunRuntime(): Runtime | undefined {
     name: "Bun",
     maxBufferLength: 2 ** 32,
     dlopen<const T extends SymbolTable>(library: string, table: T): Functions<T> {
-      const translated: Record<string, { args: string[]; returns: string }> = {};
-      for (const [name, { parameters, result }] of Object.entries(table)) {
-        translated[name] = {
-          args: parameters.map((type) => typeNames[type]),
-          returns: typeNames[result],
-        };
-      }
-      return ffi.dlopen(library, translated).symbols as Functions<T>;
+      return ffi.dlopen(library, translate(table)).symbols as Functions<T>;
+    },
+    dlopenOffThread<const T extends SymbolTable>(
+      library: string,
+      table: T,
+      errnoSymbol: string,
+    ): OffThreadFunctions<T> {
+      return openOffThread(table, {
+        library,
+        table: translate({ ...table, [errnoSymbol]: { parameters: [], result: "isize" } }),
+        errnoSymbol,
+        module: "bun:ffi",
+        functions: "symbols",
+        errnoBuffer: "ffi.toArrayBuffer(Number(address), 0, 4)",
+      });
     },
     bufferAt(address: bigint, length: number): ArrayBuffer {
       // SAFETY: delegated. The caller keeps `length` bytes mapped until the buffer is detached.

@@ -1,7 +1,8 @@
 /** macOS: libSystem's calls and the kernel's constants. Written to the documented ABI; not run yet. */
-import type { Constants, FileInfo, Platform } from "./platform.ts";
+import { errnoName } from "./errno.ts";
+import { type Constants, type FileInfo, type Platform, SystemCallError } from "./platform.ts";
 import { checker, dlopenFirst, errnoReader, fileKind, posixCalls, posixSymbols } from "./posix.ts";
-import type { Runtime } from "./runtime.ts";
+import type { OffThreadFunctions, OffThreadResult, Runtime } from "./runtime.ts";
 
 /** From `sys/mman.h` of the macOS SDK. What Darwin lacks has a bit or a number that it never uses. */
 export const darwinConstants: Constants = {
@@ -71,14 +72,63 @@ const symbols = {
     ],
     result: "i32", // int: depends on cmd, or -1 and errno
   },
+  /** {@link https://keith.github.io/xcode-man-pages/mlock.2.html | mlock(2)} */
+  mlock: {
+    parameters: [
+      "usize", // const void *addr
+      "usize", // size_t len
+    ],
+    result: "i32", // int: 0, or -1 and errno
+  },
+  /** {@link https://keith.github.io/xcode-man-pages/minherit.2.html | minherit(2)} */
+  minherit: {
+    parameters: [
+      "usize", // void *addr     page-aligned
+      "usize", // size_t len
+      "i32", //   int inherit
+    ],
+    result: "i32", // int: 0, or -1 and errno
+  },
+} as const;
+
+/** The calls that may take long, for other threads. */
+const slowSymbols = {
+  msync: symbols.msync,
+  fcntl: symbols.fcntl,
 } as const;
 
 const _SC_PAGESIZE = 29;
+const F_PREALLOCATE = 42;
 const F_FULLFSYNC = 51;
 const F_DUPFD_CLOEXEC = 67;
+const F_PUNCHHOLE = 99;
 const STAT_LENGTH = 144;
 const ST_MODE_OFFSET = 4;
 const ST_SIZE_OFFSET = 96;
+const ST_BLKSIZE_OFFSET = 112;
+const VM_INHERIT_COPY = 1;
+const VM_INHERIT_NONE = 2;
+
+/**
+ * `fstore_t` of `fcntl` F_PREALLOCATE.
+ *
+ *   0            4            8            16           24           32
+ *   +------------+------------+------------+------------+------------+
+ *   | flags u32  | mode i32   | offset i64 | length i64 | got i64    |
+ *   +------------+------------+------------+------------+------------+
+ */
+const FST_FLAGS_OFFSET = 0;
+const FST_POSMODE_OFFSET = FST_FLAGS_OFFSET + 4;
+const FST_OFFSET_OFFSET = FST_POSMODE_OFFSET + 4;
+const FST_LENGTH_OFFSET = FST_OFFSET_OFFSET + 8;
+const FST_LENGTH = FST_LENGTH_OFFSET + 16;
+const F_ALLOCATEALL = 4;
+const F_PEOFPOSMODE = 3;
+
+/** `fpunchhole_t` of `fcntl` F_PUNCHHOLE: flags u32, reserved u32, offset i64, length i64. */
+const FP_OFFSET_OFFSET = 8;
+const FP_LENGTH_OFFSET = FP_OFFSET_OFFSET + 8;
+const FP_LENGTH = FP_LENGTH_OFFSET + 8;
 
 /** The `fstat` of 64-bit inodes: Intel Macs keep the old one under the plain name. */
 function fstatSymbol(): string {
@@ -88,8 +138,8 @@ function fstatSymbol(): string {
 /** Opens libSystem. @throws {Error} The runtime's own error if it cannot be opened. */
 export function openDarwin(runtime: Runtime): Platform {
   const libraries = ["/usr/lib/libSystem.B.dylib"];
-  const libc = dlopenFirst(runtime, libraries, symbols);
-  const fstat = dlopenFirst(runtime, libraries, {
+  const { library, functions: libc } = dlopenFirst(runtime, libraries, symbols);
+  const fstat = runtime.dlopen(library, {
     /** {@link https://keith.github.io/xcode-man-pages/fstat.2.html | fstat(2)} */
     [fstatSymbol()]: {
       parameters: [
@@ -100,14 +150,45 @@ export function openDarwin(runtime: Runtime): Platform {
     },
   })[fstatSymbol()]!;
   const check = checker(errnoReader(runtime, BigInt(libc.__error())));
-  const fcntl = (fd: number, cmd: number, arg: bigint): number =>
-    // Intel reads the argument from the third register, arm64 from the stack.
-    check(libc.fcntl(fd, cmd, arg, 0n, 0n, 0n, 0n, 0n, arg), "fcntl");
   const stat = new Uint8Array(STAT_LENGTH);
   const statFields = new DataView(stat.buffer);
   const pageSize = Number(libc.sysconf(_SC_PAGESIZE));
 
-  return {
+  /** Intel reads the variadic argument from the third register, arm64 from the stack. */
+  const variadic = (arg: bigint) => [arg, 0n, 0n, 0n, 0n, 0n, arg] as const;
+  const fcntl = (fd: number, cmd: number, arg: bigint): number =>
+    check(libc.fcntl(fd, cmd, ...variadic(arg)), "fcntl");
+  let offThread: OffThreadFunctions<typeof slowSymbols> | undefined;
+  const later = (): OffThreadFunctions<typeof slowSymbols> =>
+    offThread ??= runtime.dlopenOffThread(library, slowSymbols, "__error");
+  /** Waits for a call on another thread; `again` makes it here where errno did not come back. */
+  const settle = async (
+    call: Promise<OffThreadResult>,
+    syscall: string,
+    again: () => void,
+  ): Promise<void> => {
+    const { result, errno } = await call;
+    if (result !== -1) return;
+    if (errno === undefined) return again();
+    throw new SystemCallError(syscall, errno, errnoName(errno));
+  };
+  const structAddress = (view: Uint8Array): bigint => runtime.addressOf(view);
+  /** The argument of F_PREALLOCATE for what a file lacks to reach `end`, or undefined for nothing. */
+  const fstore = (fd: number, end: number): Uint8Array | undefined => {
+    const { size } = darwin.fileInfo(fd);
+    if (end <= size) return undefined;
+    const bytes = new Uint8Array(FST_LENGTH);
+    const fields = new DataView(bytes.buffer);
+    fields.setUint32(FST_FLAGS_OFFSET, F_ALLOCATEALL, true);
+    fields.setInt32(FST_POSMODE_OFFSET, F_PEOFPOSMODE, true);
+    fields.setBigInt64(FST_LENGTH_OFFSET, BigInt(end - size), true);
+    return bytes;
+  };
+  const syncsDrive = (flags: number, fd: number): boolean =>
+    // msync hands the pages to the drive; only F_FULLFSYNC makes the drive keep them.
+    fd !== -1 && (flags & darwinConstants.MS_SYNC) !== 0;
+
+  const darwin: Platform = {
     name: "macOS",
     runtime,
     constants: darwinConstants,
@@ -115,21 +196,72 @@ export function openDarwin(runtime: Runtime): Platform {
     allocationGranularity: pageSize,
     mapFlags: darwinConstants.MAP_SHARED | darwinConstants.MAP_PRIVATE |
       darwinConstants.MAP_ANONYMOUS | darwinConstants.MAP_NORESERVE,
+    locksOnFault: false,
 
     ...posixCalls(libc, darwinConstants, check),
     sync(address: bigint, length: number, flags: number, fd: number): void {
       check(libc.msync(address, BigInt(length), flags), "msync");
-      // msync hands the pages to the drive; only F_FULLFSYNC makes the drive keep them.
-      if (fd !== -1 && (flags & darwinConstants.MS_SYNC) !== 0) fcntl(fd, F_FULLFSYNC, 0n);
+      if (syncsDrive(flags, fd)) fcntl(fd, F_FULLFSYNC, 0n);
     },
+    lock(address: bigint, length: number): void {
+      check(libc.mlock(address, BigInt(length)), "mlock");
+    },
+    inherit(address: bigint, length: number, inherited: boolean): void {
+      const how = inherited ? VM_INHERIT_COPY : VM_INHERIT_NONE;
+      check(libc.minherit(address, BigInt(length), how), "minherit");
+    },
+
     fileInfo(fd: number): FileInfo {
       check(fstat(fd, stat), "fstat");
       const kind = fileKind(statFields.getUint16(ST_MODE_OFFSET, true));
       const size = Number(statFields.getBigInt64(ST_SIZE_OFFSET, true));
       return { kind, size: kind === "file" ? size : 0 };
     },
+    allocate(fd: number, offset: number, length: number): void {
+      const store = fstore(fd, offset + length);
+      if (store === undefined) return;
+      fcntl(fd, F_PREALLOCATE, structAddress(store));
+      darwin.truncate(fd, offset + length);
+    },
+    punchHole(fd: number, offset: number, length: number): void {
+      check(fstat(fd, stat), "fstat");
+      const block = statFields.getInt32(ST_BLKSIZE_OFFSET, true);
+      const start = Math.ceil(offset / block) * block;
+      const end = Math.floor((offset + length) / block) * block;
+      if (end <= start) return;
+      const bytes = new Uint8Array(FP_LENGTH);
+      const fields = new DataView(bytes.buffer);
+      fields.setBigInt64(FP_OFFSET_OFFSET, BigInt(start), true);
+      fields.setBigInt64(FP_LENGTH_OFFSET, BigInt(end - start), true);
+      fcntl(fd, F_PUNCHHOLE, structAddress(bytes));
+    },
     duplicate(fd: number): number {
       return fcntl(fd, F_DUPFD_CLOEXEC, 0n);
     },
+
+    async syncAsync(address: bigint, length: number, flags: number, fd: number): Promise<void> {
+      await settle(
+        later().msync(address, BigInt(length), flags),
+        "msync",
+        () => darwin.sync(address, length, flags, -1),
+      );
+      if (!syncsDrive(flags, fd)) return;
+      await settle(
+        later().fcntl(fd, F_FULLFSYNC, ...variadic(0n)),
+        "fcntl",
+        () => darwin.sync(address, length, flags, fd),
+      );
+    },
+    async allocateAsync(fd: number, offset: number, length: number): Promise<void> {
+      const store = fstore(fd, offset + length);
+      if (store === undefined) return;
+      await settle(
+        later().fcntl(fd, F_PREALLOCATE, ...variadic(structAddress(store))),
+        "fcntl",
+        () => darwin.allocate!(fd, offset, length),
+      );
+      darwin.truncate(fd, offset + length);
+    },
   };
+  return darwin;
 }

@@ -1,5 +1,5 @@
 /** The Runtime port for Deno, over `Deno.dlopen`. Needs `--allow-ffi`. */
-import type { Functions, Runtime, SymbolTable } from "./runtime.ts";
+import type { Functions, OffThreadFunctions, Runtime, SymbolTable } from "./runtime.ts";
 
 /** The port, or undefined when this is not Deno. */
 export function denoRuntime(): Runtime | undefined {
@@ -11,6 +11,24 @@ export function denoRuntime(): Runtime | undefined {
       // The type names of a symbol table are Deno's own.
       return Deno.dlopen(library, table as Deno.ForeignLibraryInterface)
         .symbols as unknown as Functions<T>;
+    },
+    dlopenOffThread<const T extends SymbolTable>(
+      library: string,
+      table: T,
+    ): OffThreadFunctions<T> {
+      const nonblocking = Object.fromEntries(
+        Object.entries(table).map(([name, call]) => [name, { ...call, nonblocking: true }]),
+      );
+      const symbols = Deno.dlopen(library, nonblocking as Deno.ForeignLibraryInterface).symbols;
+      const functions: Record<string, unknown> = {};
+      for (const [name, call] of Object.entries(symbols)) {
+        // errno stays behind in the thread that ran the call.
+        functions[name] = async (...args: unknown[]) => ({
+          result: Number(await (call as (...args: unknown[]) => Promise<number | bigint>)(...args)),
+          errno: undefined,
+        });
+      }
+      return functions as OffThreadFunctions<T>;
     },
     bufferAt(address: bigint, length: number): ArrayBuffer {
       // SAFETY: delegated. The caller keeps `length` bytes mapped until the buffer is detached.

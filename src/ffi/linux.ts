@@ -1,7 +1,25 @@
 /** Linux: libc's calls and the kernel's constants, the same on x86-64 and arm64, glibc and musl. */
-import type { Constants, FileInfo, Platform } from "./platform.ts";
-import { checker, dlopenFirst, errnoReader, fileKind, posixCalls, posixSymbols } from "./posix.ts";
-import type { Runtime } from "./runtime.ts";
+import { errnoName } from "./errno.ts";
+import { readStats } from "./linux_stats.ts";
+import {
+  type Constants,
+  type FileInfo,
+  type LockAllOptions,
+  type MemfdOptions,
+  type MemoryStats,
+  type Platform,
+  SystemCallError,
+} from "./platform.ts";
+import {
+  checker,
+  cString,
+  dlopenFirst,
+  errnoReader,
+  fileKind,
+  posixCalls,
+  posixSymbols,
+} from "./posix.ts";
+import type { OffThreadFunctions, OffThreadResult, Runtime } from "./runtime.ts";
 
 /** From the kernel's `asm-generic/mman-common.h` and `mman.h`. */
 export const linuxConstants: Constants = {
@@ -78,6 +96,82 @@ const symbols = {
     ],
     result: "i32", // int: depends on op, or -1 and errno
   },
+  /** {@link https://man7.org/linux/man-pages/man2/mlock.2.html | mlock2(2)} */
+  mlock2: {
+    parameters: [
+      "usize", // const void *addr
+      "usize", // size_t len
+      "u32", //   unsigned int flags   0 or MLOCK_ONFAULT
+    ],
+    result: "i32", // int: 0, or -1 and errno
+  },
+  /** {@link https://man7.org/linux/man-pages/man2/mlockall.2.html | mlockall(2)} */
+  mlockall: {
+    parameters: [
+      "i32", // int flags
+    ],
+    result: "i32", // int: 0, or -1 and errno
+  },
+  /** {@link https://man7.org/linux/man-pages/man2/mlockall.2.html | munlockall(2)} */
+  munlockall: {
+    parameters: [],
+    result: "i32", // int: 0, or -1 and errno
+  },
+  /** {@link https://man7.org/linux/man-pages/man2/mremap.2.html | mremap(2)} */
+  mremap: {
+    parameters: [
+      "usize", // void *old_address
+      "usize", // size_t old_size
+      "usize", // size_t new_size
+      "i32", //   int flags
+    ],
+    result: "isize", // void *: the address, or MAP_FAILED (-1) and errno
+  },
+  /** {@link https://man7.org/linux/man-pages/man2/PR_SET_VMA.2const.html | prctl(2)} */
+  prctl: {
+    parameters: [
+      "i32", //    int op
+      "usize", //  unsigned long attr
+      "usize", //  unsigned long addr
+      "usize", //  unsigned long size
+      "buffer", // const char *val
+    ],
+    result: "i32", // int: 0, or -1 and errno
+  },
+  /** {@link https://man7.org/linux/man-pages/man3/posix_fallocate.3.html | posix_fallocate(3)} */
+  posix_fallocate: {
+    parameters: [
+      "i32", // int fd
+      "i64", // off_t offset
+      "i64", // off_t len
+    ],
+    result: "i32", // int: 0 or an error number; errno is not set
+  },
+  /** {@link https://man7.org/linux/man-pages/man2/fallocate.2.html | fallocate(2)} */
+  fallocate: {
+    parameters: [
+      "i32", // int fd
+      "i32", // int mode
+      "i64", // off_t offset
+      "i64", // off_t len
+    ],
+    result: "i32", // int: 0, or -1 and errno
+  },
+  /** {@link https://man7.org/linux/man-pages/man2/memfd_create.2.html | memfd_create(2)} */
+  memfd_create: {
+    parameters: [
+      "buffer", // const char *name
+      "u32", //    unsigned int flags
+    ],
+    result: "i32", // int: a descriptor, or -1 and errno
+  },
+} as const;
+
+/** The calls that may take long, for other threads. */
+const slowSymbols = {
+  madvise: symbols.madvise,
+  msync: symbols.msync,
+  posix_fallocate: symbols.posix_fallocate,
 } as const;
 
 const _SC_PAGESIZE = 30;
@@ -87,7 +181,20 @@ const STATX_TYPE = 0x1;
 const STATX_SIZE = 0x200;
 const STATX_LENGTH = 256;
 const STX_MODE_OFFSET = 28;
+const STX_BLKSIZE_OFFSET = 4;
 const STX_SIZE_OFFSET = 40;
+const MLOCK_ONFAULT = 1;
+const MCL_CURRENT = 1;
+const MCL_FUTURE = 2;
+const MCL_ONFAULT = 4;
+const MREMAP_MAYMOVE = 1;
+const PR_SET_VMA = 0x53564d41;
+const PR_SET_VMA_ANON_NAME = 0n;
+const FALLOC_FL_KEEP_SIZE = 1;
+const FALLOC_FL_PUNCH_HOLE = 2;
+const MFD_CLOEXEC = 1;
+const MFD_ALLOW_SEALING = 2;
+const MFD_HUGETLB = 4;
 
 /** Where the C library is found: glibc, then musl by architecture. */
 export const linuxLibraries: readonly string[] = [
@@ -98,15 +205,36 @@ export const linuxLibraries: readonly string[] = [
 
 /** Opens libc. @throws {Error} The runtime's own error if it cannot be opened. */
 export function openLinux(runtime: Runtime): Platform {
-  const libc = dlopenFirst(runtime, linuxLibraries, symbols);
-  const errno = errnoReader(runtime, BigInt(libc.__errno_location()));
-  const check = checker(errno);
+  const { library, functions: libc } = dlopenFirst(runtime, linuxLibraries, symbols);
+  const check = checker(errnoReader(runtime, BigInt(libc.__errno_location())));
   const statx = new Uint8Array(STATX_LENGTH);
   const statxFields = new DataView(statx.buffer);
   const emptyPath = new Uint8Array(1);
   const pageSize = Number(libc.sysconf(_SC_PAGESIZE));
+  const { MADV_POPULATE_READ, MADV_POPULATE_WRITE } = linuxConstants;
 
-  return {
+  const fillStatx = (fd: number): void => {
+    check(libc.statx(fd, emptyPath, AT_EMPTY_PATH, STATX_TYPE | STATX_SIZE, statx), "statx");
+  };
+  const checkFallocate = (error: number): void => {
+    if (error !== 0) throw new SystemCallError("posix_fallocate", error, errnoName(error));
+  };
+  let offThread: OffThreadFunctions<typeof slowSymbols> | undefined;
+  const later = (): OffThreadFunctions<typeof slowSymbols> =>
+    offThread ??= runtime.dlopenOffThread(library, slowSymbols, "__errno_location");
+  /** Waits for a call on another thread; `again` makes it here where errno did not come back. */
+  const settle = async (
+    call: Promise<OffThreadResult>,
+    syscall: string,
+    again: () => void,
+  ): Promise<void> => {
+    const { result, errno } = await call;
+    if (result !== -1) return;
+    if (errno === undefined) return again();
+    throw new SystemCallError(syscall, errno, errnoName(errno));
+  };
+
+  const linux: Platform = {
     name: "Linux",
     runtime,
     constants: linuxConstants,
@@ -115,19 +243,97 @@ export function openLinux(runtime: Runtime): Platform {
     mapFlags: HUGE_PAGE_SIZE_BITS | linuxConstants.MAP_SHARED | linuxConstants.MAP_PRIVATE |
       linuxConstants.MAP_ANONYMOUS | linuxConstants.MAP_NORESERVE | linuxConstants.MAP_POPULATE |
       linuxConstants.MAP_LOCKED | linuxConstants.MAP_HUGETLB | linuxConstants.MAP_STACK,
+    locksOnFault: true,
 
     ...posixCalls(libc, linuxConstants, check),
+    remap(address: bigint, length: number, newLength: number): bigint {
+      const moved = BigInt(
+        libc.mremap(address, BigInt(length), BigInt(newLength), MREMAP_MAYMOVE),
+      );
+      if (moved === -1n) check(-1, "mremap");
+      return moved;
+    },
     sync(address: bigint, length: number, flags: number, _fd: number): void {
       check(libc.msync(address, BigInt(length), flags), "msync");
     },
+    lock(address: bigint, length: number, onFault: boolean): void {
+      check(libc.mlock2(address, BigInt(length), onFault ? MLOCK_ONFAULT : 0), "mlock");
+    },
+    lockAll({ current, future, onFault }: LockAllOptions): void {
+      const flags = (current ? MCL_CURRENT : 0) | (future ? MCL_FUTURE : 0) |
+        (onFault ? MCL_ONFAULT : 0);
+      check(libc.mlockall(flags), "mlockall");
+    },
+    inherit(address: bigint, length: number, inherited: boolean): void {
+      const { MADV_DOFORK, MADV_DONTFORK } = linuxConstants;
+      linux.advise(address, length, inherited ? MADV_DOFORK : MADV_DONTFORK);
+    },
+    unlockAll(): void {
+      check(libc.munlockall(), "munlockall");
+    },
+    populate(address: bigint, length: number, write: boolean): void {
+      linux.advise(address, length, write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+    },
+    label(address: bigint, length: number, name: string): void {
+      check(
+        libc.prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, address, BigInt(length), cString(name)),
+        "prctl",
+      );
+    },
+    stats(address: bigint, length: number): MemoryStats {
+      return readStats(Number(address), length, pageSize);
+    },
+
     fileInfo(fd: number): FileInfo {
-      check(libc.statx(fd, emptyPath, AT_EMPTY_PATH, STATX_TYPE | STATX_SIZE, statx), "statx");
+      fillStatx(fd);
       const kind = fileKind(statxFields.getUint16(STX_MODE_OFFSET, true));
       const size = Number(statxFields.getBigUint64(STX_SIZE_OFFSET, true));
       return { kind, size: kind === "file" ? size : 0 };
     },
+    allocate(fd: number, offset: number, length: number): void {
+      checkFallocate(libc.posix_fallocate(fd, BigInt(offset), BigInt(length)));
+    },
+    punchHole(fd: number, offset: number, length: number): void {
+      const mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+      check(libc.fallocate(fd, mode, BigInt(offset), BigInt(length)), "fallocate");
+    },
+    memfd(name: string, { hugePages, sealable }: MemfdOptions): number {
+      const flags = MFD_CLOEXEC | (hugePages ? MFD_HUGETLB : 0) |
+        (sealable ? MFD_ALLOW_SEALING : 0);
+      return check(libc.memfd_create(cString(name), flags), "memfd_create");
+    },
+    hugePageSize(): number {
+      // The block size of hugetlbfs is its page size; asking /proc would need a permission.
+      const fd = linux.memfd!("mman-huge-page-size", { hugePages: true, sealable: false });
+      try {
+        fillStatx(fd);
+        return statxFields.getUint32(STX_BLKSIZE_OFFSET, true);
+      } finally {
+        linux.closeDuplicate(fd);
+      }
+    },
     duplicate(fd: number): number {
       return check(libc.fcntl(fd, F_DUPFD_CLOEXEC, 0), "fcntl");
     },
+
+    populateAsync(address: bigint, length: number, write: boolean): Promise<void> {
+      return settle(
+        later().madvise(address, BigInt(length), write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ),
+        "madvise",
+        () => linux.populate!(address, length, write),
+      );
+    },
+    syncAsync(address: bigint, length: number, flags: number, fd: number): Promise<void> {
+      return settle(
+        later().msync(address, BigInt(length), flags),
+        "msync",
+        () => linux.sync(address, length, flags, fd),
+      );
+    },
+    async allocateAsync(fd: number, offset: number, length: number): Promise<void> {
+      const { result } = await later().posix_fallocate(fd, BigInt(offset), BigInt(length));
+      checkFallocate(result);
+    },
   };
+  return linux;
 }

@@ -1,5 +1,6 @@
 /** The Runtime port for Node 26.1 and later, over `node:ffi`. */
-import type { Functions, NativeType, Runtime, SymbolTable } from "./runtime.ts";
+import { openOffThread } from "./off_thread.ts";
+import type { Functions, NativeType, OffThreadFunctions, Runtime, SymbolTable } from "./runtime.ts";
 
 /** The part of `node:ffi` that is used here. */
 interface NodeFfi {
@@ -22,6 +23,15 @@ const typeNames: Readonly<Record<NativeType, string>> = {
   buffer: "pointer",
 };
 
+function translate(table: SymbolTable): Record<string, { arguments: string[]; return: string }> {
+  return Object.fromEntries(
+    Object.entries(table).map(([name, { parameters, result }]) => [name, {
+      arguments: parameters.map((type) => typeNames[type]),
+      return: typeNames[result],
+    }]),
+  );
+}
+
 /**
  * The port for Node.
  *
@@ -39,14 +49,21 @@ export function nodeRuntime(): Runtime {
     name: "Node",
     maxBufferLength: Number.MAX_SAFE_INTEGER,
     dlopen<const T extends SymbolTable>(library: string, table: T): Functions<T> {
-      const translated: Record<string, { arguments: string[]; return: string }> = {};
-      for (const [name, { parameters, result }] of Object.entries(table)) {
-        translated[name] = {
-          arguments: parameters.map((type) => typeNames[type]),
-          return: typeNames[result],
-        };
-      }
-      return ffi.dlopen(library, translated).functions as Functions<T>;
+      return ffi.dlopen(library, translate(table)).functions as Functions<T>;
+    },
+    dlopenOffThread<const T extends SymbolTable>(
+      library: string,
+      table: T,
+      errnoSymbol: string,
+    ): OffThreadFunctions<T> {
+      return openOffThread(table, {
+        library,
+        table: translate({ ...table, [errnoSymbol]: { parameters: [], result: "isize" } }),
+        errnoSymbol,
+        module: "node:ffi",
+        functions: "functions",
+        errnoBuffer: "ffi.toArrayBuffer(address, 4, false)",
+      });
     },
     bufferAt(address: bigint, length: number): ArrayBuffer {
       // SAFETY: delegated. The caller keeps `length` bytes mapped until the buffer is detached.

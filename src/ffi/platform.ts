@@ -80,10 +80,57 @@ export class SystemCallError extends Error {
   }
 }
 
+/** Which pages of the process `mlockAll` keeps in memory. */
+export interface LockAllOptions {
+  /** Those mapped now. */
+  readonly current: boolean;
+  /** Those mapped later. */
+  readonly future: boolean;
+  /** Only once they are touched. */
+  readonly onFault: boolean;
+}
+
+/** How anonymous shared memory with a descriptor is made. */
+export interface MemfdOptions {
+  /** Of huge pages of the reserved pool. */
+  readonly hugePages: boolean;
+  /** Whether it may be sealed against changes of its size later. */
+  readonly sealable: boolean;
+}
+
+/** Bytes of a mapping by where they are. */
+export interface MemoryStats {
+  /** Bytes of address space. */
+  mapped: number;
+  /** Bytes in memory now. */
+  resident: number;
+  /** Of `resident`, the bytes that other mappings share. */
+  shared: number;
+  /** Bytes in swap. */
+  swapped: number;
+  /** Of `resident`, the bytes in huge pages. */
+  huge: number;
+}
+
+/** libc's memory functions over addresses; places are offsets from the address, -1 for none. */
+export interface MemoryFunctions {
+  /** First offset of a byte value. */
+  memchr(address: bigint, length: number, byte: number): number;
+  /** First offset of a needle of at least one byte. */
+  memmem(address: bigint, length: number, needle: Uint8Array): number;
+  /** -1, 0 or 1, as the unsigned bytes of `a` and `b` compare. */
+  memcmp(a: bigint, b: bigint, length: number): number;
+  /** Sets every byte. */
+  memset(address: bigint, byte: number, length: number): void;
+  /** Copies between ranges that may overlap. */
+  memmove(target: bigint, source: bigint, length: number): void;
+}
+
 /**
  * One operating system. Addresses are bigints, lengths and offsets numbers of bytes. Addresses and
  * file offsets handed in are aligned as the system wants them. Every method throws
- * {@link SystemCallError} when its call fails.
+ * {@link SystemCallError} when its call fails. A method that is optional here is missing where the
+ * system has no such call.
  */
 export interface Platform {
   /** As users call it, such as `"Linux"`. */
@@ -98,6 +145,10 @@ export interface Platform {
   readonly allocationGranularity: number;
   /** The flags that `map` knows here, or-ed. */
   readonly mapFlags: number;
+  /** Whether `lock` can wait until the pages are touched. */
+  readonly locksOnFault: boolean;
+  /** Memory functions at the speed of libc. */
+  readonly memory: MemoryFunctions;
 
   /** Maps a file, or anonymous memory when `fd` is -1; returns the address. */
   map(length: number, prot: number, flags: number, fd: number, offset: number): bigint;
@@ -105,21 +156,58 @@ export interface Platform {
   unmap(address: bigint, length: number): void;
   /** Replaces mapped pages by zero pages that may be read and written; the addresses stay taken. */
   blank(address: bigint, length: number): void;
+  /** Replaces mapped pages by pages that may not be touched and cost nothing; the addresses stay taken. */
+  reserve(address: bigint, length: number): void;
+  /** Makes a mapping longer or shorter; returns where it is then. */
+  remap?(address: bigint, length: number, newLength: number): bigint;
   /** Changes the protection of pages. */
   protect(address: bigint, length: number, prot: number): void;
   /** Writes changed pages back to the file `fd` (-1: none), durably if `flags` has MS_SYNC. */
   sync(address: bigint, length: number, flags: number, fd: number): void;
-  /** Keeps pages in memory. */
-  lock(address: bigint, length: number): void;
+  /** Keeps pages in memory; `onFault`: only once they are touched. */
+  lock(address: bigint, length: number, onFault: boolean): void;
   /** Undoes `lock`. */
   unlock(address: bigint, length: number): void;
+  /** Keeps the whole process in memory. */
+  lockAll?(which: LockAllOptions): void;
+  /** Undoes `lockAll`. */
+  unlockAll?(): void;
+  /** Advice of a MADV constant. */
+  advise(address: bigint, length: number, advice: number): void;
+  /** One byte per page into `pages`: 1 if it is in memory, else 0. */
+  resident?(address: bigint, length: number, pages: Uint8Array): void;
+  /** Whether child processes made by `fork` get the pages. */
+  inherit(address: bigint, length: number, inherited: boolean): void;
+  /** Faults pages in, for writing or for reading. */
+  populate?(address: bigint, length: number, write: boolean): void;
+  /** Gives anonymous memory a name that the system's tools show. */
+  label?(address: bigint, length: number, name: string): void;
+  /** Where the bytes of a mapping are. */
+  stats?(address: bigint, length: number): MemoryStats;
 
   /** What lies behind a descriptor. */
   fileInfo(fd: number): FileInfo;
   /** Sets the size of a file; a longer file gets zeros, as a hole where the file system can. */
   truncate(fd: number, size: number): void;
+  /** Makes sure that a range of a file has blocks on the disk. */
+  allocate?(fd: number, offset: number, length: number): void;
+  /** Frees the whole blocks in a range of a file; all of it reads as zeros then. */
+  punchHole?(fd: number, offset: number, length: number): void;
+  /** Takes the advisory lock of a whole file if it is free; returns whether it was. */
+  lockFile(fd: number, exclusive: boolean): boolean;
+  /** Anonymous shared memory with a descriptor. */
+  memfd?(name: string, options: MemfdOptions): number;
+  /** Bytes of a huge page of the default pool. */
+  hugePageSize?(): number;
   /** A second descriptor of the same open file, not inherited by child processes. */
   duplicate(fd: number): number;
-  /** Closes a descriptor of {@link duplicate}. */
+  /** Closes a descriptor of {@link duplicate} or {@link memfd}. */
   closeDuplicate(fd: number): void;
+
+  /** `populate` without holding up the calling thread. */
+  populateAsync?(address: bigint, length: number, write: boolean): Promise<void>;
+  /** `sync` without holding up the calling thread. */
+  syncAsync(address: bigint, length: number, flags: number, fd: number): Promise<void>;
+  /** `allocate` without holding up the calling thread. */
+  allocateAsync?(fd: number, offset: number, length: number): Promise<void>;
 }

@@ -1,6 +1,12 @@
 /** What Linux and macOS share: libc's calls with one prototype on both, and how they report errors. */
 import { errnoName } from "./errno.ts";
-import { type Constants, type FileInfo, type Platform, SystemCallError } from "./platform.ts";
+import {
+  type Constants,
+  type FileInfo,
+  type MemoryFunctions,
+  type Platform,
+  SystemCallError,
+} from "./platform.ts";
 import type { Functions, Runtime, SymbolTable } from "./runtime.ts";
 
 /** libc calls whose prototype is the same on Linux and macOS (64-bit). */
@@ -43,14 +49,6 @@ export const posixSymbols = {
     ],
     result: "i32", // int: 0, or -1 and errno
   },
-  /** {@link https://man7.org/linux/man-pages/man2/mlock.2.html | mlock(2)} */
-  mlock: {
-    parameters: [
-      "usize", // const void *addr
-      "usize", // size_t len
-    ],
-    result: "i32", // int: 0, or -1 and errno
-  },
   /** {@link https://man7.org/linux/man-pages/man2/mlock.2.html | munlock(2)} */
   munlock: {
     parameters: [
@@ -58,6 +56,78 @@ export const posixSymbols = {
       "usize", // size_t len
     ],
     result: "i32", // int: 0, or -1 and errno
+  },
+  /** {@link https://man7.org/linux/man-pages/man2/madvise.2.html | madvise(2)} */
+  madvise: {
+    parameters: [
+      "usize", // void *addr     page-aligned
+      "usize", // size_t length
+      "i32", //   int advice
+    ],
+    result: "i32", // int: 0, or -1 and errno
+  },
+  /** {@link https://man7.org/linux/man-pages/man2/mincore.2.html | mincore(2)} */
+  mincore: {
+    parameters: [
+      "usize", //  void *addr           page-aligned
+      "usize", //  size_t length
+      "buffer", // unsigned char *vec   one byte a page
+    ],
+    result: "i32", // int: 0, or -1 and errno
+  },
+  /** {@link https://man7.org/linux/man-pages/man2/flock.2.html | flock(2)} */
+  flock: {
+    parameters: [
+      "i32", // int fd
+      "i32", // int op
+    ],
+    result: "i32", // int: 0, or -1 and errno
+  },
+  /** {@link https://man7.org/linux/man-pages/man3/memchr.3.html | memchr(3)} */
+  memchr: {
+    parameters: [
+      "usize", // const void *s
+      "i32", //   int c
+      "usize", // size_t n
+    ],
+    result: "isize", // void *: the address, or NULL
+  },
+  /** {@link https://man7.org/linux/man-pages/man3/memmem.3.html | memmem(3)} */
+  memmem: {
+    parameters: [
+      "usize", //  const void *haystack
+      "usize", //  size_t haystacklen
+      "buffer", // const void *needle
+      "usize", //  size_t needlelen
+    ],
+    result: "isize", // void *: the address, or NULL
+  },
+  /** {@link https://man7.org/linux/man-pages/man3/memcmp.3.html | memcmp(3)} */
+  memcmp: {
+    parameters: [
+      "usize", // const void *s1
+      "usize", // const void *s2
+      "usize", // size_t n
+    ],
+    result: "i32", // int: negative, 0 or positive
+  },
+  /** {@link https://man7.org/linux/man-pages/man3/memset.3.html | memset(3)} */
+  memset: {
+    parameters: [
+      "usize", // void *s
+      "i32", //   int c
+      "usize", // size_t n
+    ],
+    result: "void", // void *: s, not needed
+  },
+  /** {@link https://man7.org/linux/man-pages/man3/memmove.3.html | memmove(3)} */
+  memmove: {
+    parameters: [
+      "usize", // void *dest
+      "usize", // const void *src
+      "usize", // size_t n
+    ],
+    result: "void", // void *: dest, not needed
   },
   /** {@link https://man7.org/linux/man-pages/man3/ftruncate.3p.html | ftruncate(2)} */
   ftruncate: {
@@ -81,18 +151,18 @@ export const posixSymbols = {
     ],
     result: "isize", // long: the value, or -1
   },
-} as const satisfies SymbolTable;
+} as const;
 
 /** Opens the first of several libraries that is there, the way a C library is found. */
 export function dlopenFirst<const T extends SymbolTable>(
   runtime: Runtime,
   names: readonly string[],
   table: T,
-): Functions<T> {
+): { library: string; functions: Functions<T> } {
   let failure: unknown;
-  for (const name of names) {
+  for (const library of names) {
     try {
-      return runtime.dlopen(name, table);
+      return { library, functions: runtime.dlopen(library, table) };
     } catch (error) {
       failure ??= error;
       // A refused permission is the user's to hear about, not a reason to look further.
@@ -106,6 +176,13 @@ function isPermissionError(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   return error.name === "NotCapable" || error.name === "PermissionDenied" ||
     (error as { code?: unknown }).code === "ERR_ACCESS_DENIED";
+}
+
+const encoder = new TextEncoder();
+
+/** A string as C wants it: UTF-8 and a NUL. */
+export function cString(text: string): Uint8Array<ArrayBuffer> {
+  return encoder.encode(`${text}\0`);
 }
 
 /** Reads the calling thread's `errno` at its address, which never changes in a thread. */
@@ -128,7 +205,18 @@ export function checker(errno: () => number): (result: number, syscall: string) 
 /** The methods whose calls are the same on every POSIX system. */
 export type PosixCalls = Pick<
   Platform,
-  "map" | "unmap" | "blank" | "protect" | "lock" | "unlock" | "truncate" | "closeDuplicate"
+  | "map"
+  | "unmap"
+  | "blank"
+  | "reserve"
+  | "protect"
+  | "unlock"
+  | "advise"
+  | "resident"
+  | "truncate"
+  | "lockFile"
+  | "closeDuplicate"
+  | "memory"
 >;
 
 /** Those methods over an open libc. */
@@ -137,36 +225,83 @@ export function posixCalls(
   constants: Constants,
   check: (result: number, syscall: string) => number,
 ): PosixCalls {
+  const { PROT_NONE, PROT_READ, PROT_WRITE } = constants;
+  const replacing = constants.MAP_PRIVATE | constants.MAP_ANONYMOUS | constants.MAP_FIXED |
+    constants.MAP_NORESERVE;
+  const map = (at: bigint, length: number, prot: number, flags: number, fd: number, offset = 0) => {
+    const address = BigInt(libc.mmap(at, BigInt(length), prot, flags, fd, BigInt(offset)));
+    if (address === -1n) check(-1, "mmap");
+    return address;
+  };
   return {
     map(length: number, prot: number, flags: number, fd: number, offset: number): bigint {
-      const address = BigInt(libc.mmap(0n, BigInt(length), prot, flags, fd, BigInt(offset)));
-      if (address === -1n) check(-1, "mmap");
-      return address;
+      return map(0n, length, prot, flags, fd, offset);
     },
     unmap(address: bigint, length: number): void {
       check(libc.munmap(address, BigInt(length)), "munmap");
     },
     blank(address: bigint, length: number): void {
-      const { PROT_READ, PROT_WRITE, MAP_PRIVATE, MAP_ANONYMOUS, MAP_FIXED, MAP_NORESERVE } =
-        constants;
-      const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
-      const result = libc.mmap(address, BigInt(length), PROT_READ | PROT_WRITE, flags, -1, 0n);
-      if (BigInt(result) === -1n) check(-1, "mmap");
+      map(address, length, PROT_READ | PROT_WRITE, replacing, -1);
+    },
+    reserve(address: bigint, length: number): void {
+      map(address, length, PROT_NONE, replacing, -1);
     },
     protect(address: bigint, length: number, prot: number): void {
       check(libc.mprotect(address, BigInt(length), prot), "mprotect");
     },
-    lock(address: bigint, length: number): void {
-      check(libc.mlock(address, BigInt(length)), "mlock");
-    },
     unlock(address: bigint, length: number): void {
       check(libc.munlock(address, BigInt(length)), "munlock");
+    },
+    advise(address: bigint, length: number, advice: number): void {
+      check(libc.madvise(address, BigInt(length), advice), "madvise");
+    },
+    resident(address: bigint, length: number, pages: Uint8Array): void {
+      check(libc.mincore(address, BigInt(length), pages), "mincore");
+      // Only the lowest bit is defined.
+      for (let i = 0; i < pages.length; i++) pages[i]! &= 1;
     },
     truncate(fd: number, size: number): void {
       check(libc.ftruncate(fd, BigInt(size)), "ftruncate");
     },
+    lockFile(fd: number, exclusive: boolean): boolean {
+      try {
+        check(libc.flock(fd, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB), "flock");
+        return true;
+      } catch (error) {
+        if (error instanceof SystemCallError && error.code === "EAGAIN") return false;
+        throw error;
+      }
+    },
     closeDuplicate(fd: number): void {
       check(libc.close(fd), "close");
+    },
+    memory: posixMemory(libc),
+  };
+}
+
+const LOCK_SH = 1;
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+
+/** libc's memory functions, with offsets instead of addresses as results. */
+function posixMemory(libc: Functions<typeof posixSymbols>): MemoryFunctions {
+  const offset = (found: number | bigint, address: bigint): number =>
+    found === 0 || found === 0n ? -1 : Number(BigInt(found) - address);
+  const memmem = (address: bigint, length: number, needle: Uint8Array): number =>
+    offset(libc.memmem(address, BigInt(length), needle, BigInt(needle.length)), address);
+  return {
+    memchr(address: bigint, length: number, byte: number): number {
+      return offset(libc.memchr(address, byte, BigInt(length)), address);
+    },
+    memmem,
+    memcmp(a: bigint, b: bigint, length: number): number {
+      return Math.sign(libc.memcmp(a, b, BigInt(length)));
+    },
+    memset(address: bigint, byte: number, length: number): void {
+      libc.memset(address, byte, BigInt(length));
+    },
+    memmove(target: bigint, source: bigint, length: number): void {
+      libc.memmove(target, source, BigInt(length));
     },
   };
 }

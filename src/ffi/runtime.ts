@@ -43,6 +43,19 @@ export type Functions<T extends SymbolTable> = {
   readonly [K in keyof T]: (...args: Arguments<T[K]["parameters"]>) => Result<T[K]["result"]>;
 };
 
+/** What a call on another thread came to. */
+export interface OffThreadResult {
+  /** The C result. */
+  readonly result: number;
+  /** That thread's errno if the result is -1; undefined where the runtime cannot read it. */
+  readonly errno: number | undefined;
+}
+
+/** The callable form of a symbol table whose calls run on another thread. */
+export type OffThreadFunctions<T extends SymbolTable> = {
+  readonly [K in keyof T]: (...args: Arguments<T[K]["parameters"]>) => Promise<OffThreadResult>;
+};
+
 /** One JavaScript runtime's foreign function interface. */
 export interface Runtime {
   /** As users call it. */
@@ -55,6 +68,15 @@ export interface Runtime {
    * @throws {Error} The runtime's own error if the library or a symbol is missing, or a permission.
    */
   dlopen<const T extends SymbolTable>(library: string, table: T): Functions<T>;
+  /**
+   * Binds functions whose calls run on another thread and do not hold up the event loop. Parameters
+   * are numbers and bigints only. `errnoSymbol` is the function that gives errno's address.
+   */
+  dlopenOffThread<const T extends SymbolTable>(
+    library: string,
+    table: T,
+    errnoSymbol: string,
+  ): OffThreadFunctions<T>;
   /** An ArrayBuffer over `length` bytes at `address`, zero copy, never freed by the collector. */
   bufferAt(address: bigint, length: number): ArrayBuffer;
   /** The address of the first byte of a view. */

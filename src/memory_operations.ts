@@ -1,0 +1,212 @@
+/**
+ * Whole-range operations: fill, copy, compare, search, count. JavaScript where the range is short,
+ * libc where it is long; the thresholds were measured (`bench/memory_operations.ts`).
+ */
+import { show } from "./check.ts";
+import { MMapInvalidParameterError } from "./errors.ts";
+import { hostConstants } from "./ffi/host.ts";
+import type { Mapping } from "./mapping.ts";
+
+const { PROT_READ, PROT_WRITE } = hostConstants;
+
+/** Below this many bytes a loop in JavaScript beats a foreign call. */
+const SHORT = 256;
+
+/** `rfind` looks through blocks of this many bytes, last first. */
+const BLOCK = 1 << 20;
+
+const encoder = new TextEncoder();
+
+/** What can be searched for. */
+export type Needle = ArrayBufferView | ArrayBufferLike | string;
+
+/** The bytes of a needle; text counts as UTF-8. */
+export function needleBytes(needle: Needle): Uint8Array {
+  if (typeof needle === "string") return encoder.encode(needle);
+  return asBytes(needle);
+}
+
+/** The bytes of any view or buffer. */
+export function asBytes(data: ArrayBufferView | ArrayBufferLike): Uint8Array {
+  if (data instanceof Uint8Array) return data;
+  if (ArrayBuffer.isView(data)) {
+    return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  }
+  if (data instanceof ArrayBuffer || data instanceof SharedArrayBuffer) return new Uint8Array(data);
+  throw new MMapInvalidParameterError(
+    `Cannot take bytes from ${
+      show(data)
+    }: give a typed array, a DataView, an ArrayBuffer or a string`,
+  );
+}
+
+/** Throws unless `value` is a byte. */
+export function checkByte(value: unknown): void {
+  if (Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 255) return;
+  throw new MMapInvalidParameterError(
+    `Cannot use ${show(value)} as a byte: it must be a whole number from 0 to 255`,
+  );
+}
+
+/** Sets every byte of a range. */
+export function fill(map: Mapping, value: number, offset: number, length: number): void {
+  checkByte(value);
+  map.use("fill", offset, length, PROT_WRITE);
+  map.eachPiece(offset, length, (view) => void view.fill(value));
+}
+
+/** Copies within the map; the ranges may overlap. */
+export function copyWithin(map: Mapping, target: number, source: number, length: number): void {
+  map.use("copy", source, length, PROT_READ);
+  map.use("copy to", target, length, PROT_WRITE);
+  if (map.size <= map.span) {
+    map.range(0, map.size).copyWithin(target, source, source + length);
+  } else {
+    map.platform.memory.memmove(map.addr + BigInt(target), map.addr + BigInt(source), length);
+  }
+}
+
+/** Compares ranges of two maps, or of a map and a view. */
+export function compare(
+  map: Mapping,
+  other: Mapping | ArrayBufferView,
+  offset: number,
+  otherOffset: number,
+  length: number | undefined,
+): number {
+  const bytes = ArrayBuffer.isView(other) ? asBytes(other) : undefined;
+  const otherSize = bytes?.length ?? (other as Mapping).size;
+  map.use("compare", offset, length ?? 0, PROT_READ);
+  const left = length ?? map.size - offset;
+  map.use("compare", offset, left, PROT_READ);
+  let right: number;
+  if (bytes === undefined) {
+    (other as Mapping).use("compare", otherOffset, length ?? 0, PROT_READ);
+    right = length ?? otherSize - otherOffset;
+    (other as Mapping).use("compare", otherOffset, right, PROT_READ);
+  } else {
+    right = length ?? otherSize - otherOffset;
+    if (
+      !Number.isSafeInteger(otherOffset) || otherOffset < 0 || !(right >= 0) ||
+      right > otherSize - otherOffset
+    ) {
+      throw new MMapInvalidParameterError(
+        `Cannot compare ${show(length ?? "the rest")} at offset ${
+          show(otherOffset)
+        } of the other ` +
+          `view: it has ${otherSize} bytes`,
+      );
+    }
+  }
+  const common = Math.min(left, right);
+  const { platform } = map;
+  const address = bytes === undefined
+    ? (other as Mapping).addr
+    : common === 0
+    ? 0n
+    : platform.runtime.addressOf(bytes);
+  const order = common === 0
+    ? 0
+    : platform.memory.memcmp(map.addr + BigInt(offset), address + BigInt(otherOffset), common);
+  return order !== 0 ? order : Math.sign(left - right);
+}
+
+/** A search range as Python and JavaScript clamp it, or undefined if nothing fits in it. */
+function searchRange(
+  map: Mapping,
+  offset: number,
+  end: number,
+  needle: number,
+): { start: number; length: number } | undefined {
+  map.use("search", 0, 0, 0);
+  for (const value of [offset, end]) {
+    if (Number.isSafeInteger(value) && value >= 0) continue;
+    throw new MMapInvalidParameterError(
+      `Cannot search from ${show(offset)} to ${show(end)}: both must be whole numbers of bytes ` +
+        "from the start of the map",
+    );
+  }
+  const start = Math.min(offset, map.size);
+  const length = Math.min(end, map.size) - start;
+  if (length < needle || (length === 0 && end < start)) return undefined;
+  map.use("search", start, length, PROT_READ);
+  return { start, length };
+}
+
+/** First place of a needle in a range, or -1. */
+export function find(map: Mapping, needle: Needle, offset: number, end: number): number {
+  const bytes = needleBytes(needle);
+  const range = searchRange(map, offset, end, bytes.length);
+  if (range === undefined) return -1;
+  if (bytes.length === 0) return range.start;
+  return firstIn(map, bytes, range.start, range.length);
+}
+
+/** First place of a needle of at least one byte in a range, already checked. */
+function firstIn(map: Mapping, needle: Uint8Array, offset: number, length: number): number {
+  if (needle.length === 1) return firstByte(map, needle[0]!, offset, length);
+  const found = map.platform.memory.memmem(map.addr + BigInt(offset), length, needle);
+  return found === -1 ? -1 : offset + found;
+}
+
+function firstByte(map: Mapping, byte: number, offset: number, length: number): number {
+  if (length <= SHORT) {
+    const at = map.range(offset, length).indexOf(byte);
+    return at === -1 ? -1 : offset + at;
+  }
+  const found = map.platform.memory.memchr(map.addr + BigInt(offset), length, byte);
+  return found === -1 ? -1 : offset + found;
+}
+
+/** First place of a byte value in a range, or -1. */
+export function indexOfByte(map: Mapping, byte: number, offset: number, end: number): number {
+  checkByte(byte);
+  const range = searchRange(map, offset, end, 1);
+  return range === undefined ? -1 : firstByte(map, byte, range.start, range.length);
+}
+
+/** Last place of a needle in a range, or -1. */
+export function rfind(map: Mapping, needle: Needle, offset: number, end: number): number {
+  const bytes = needleBytes(needle);
+  const range = searchRange(map, offset, end, bytes.length);
+  if (range === undefined) return -1;
+  if (bytes.length === 0) return range.start + range.length;
+  const overlap = bytes.length - 1;
+  const { start } = range;
+  let last = start + range.length;
+  // Block by block from the end: the first block that has a match has the last one.
+  while (last - start >= bytes.length) {
+    const first = Math.max(start, last - BLOCK - overlap);
+    const found = firstIn(map, bytes, first, last - first);
+    if (found !== -1) return lastIn(map, bytes, found, last);
+    last = first + overlap;
+    if (first === start) break;
+  }
+  return -1;
+}
+
+/** The last match between `found`, where there is one, and `end`: halves the range, keeps the later. */
+function lastIn(map: Mapping, needle: Uint8Array, found: number, end: number): number {
+  let best = found;
+  let top = end - needle.length; // the last place where a match could begin
+  while (best < top) {
+    const middle = best + Math.ceil((top - best) / 2);
+    const later = firstIn(map, needle, middle, top + needle.length - middle);
+    if (later !== -1) best = later;
+    else top = middle - 1;
+  }
+  return best;
+}
+
+/** How often a byte value occurs in a range. */
+export function count(map: Mapping, byte: number, offset: number, length: number): number {
+  checkByte(byte);
+  map.use("count", offset, length, PROT_READ);
+  let total = 0;
+  map.eachPiece(offset, length, (view) => {
+    let n = 0;
+    for (let i = 0; i < view.length; i++) if (view[i] === byte) n++;
+    total += n;
+  });
+  return total;
+}

@@ -1,0 +1,176 @@
+/** Ranges of a mapping and where their pages are: advice, residency, faulting in, discarding. */
+import { show } from "./check.ts";
+import { explain, MMapInvalidParameterError } from "./errors.ts";
+import { hostConstants } from "./ffi/host.ts";
+import { type MemoryStats, type Platform, SystemCallError } from "./ffi/platform.ts";
+import type { Mapping } from "./mapping.ts";
+
+const c = hostConstants;
+
+/** Advice that never changes what a range holds. */
+const hints = {
+  normal: "MADV_NORMAL",
+  random: "MADV_RANDOM",
+  sequential: "MADV_SEQUENTIAL",
+  willNeed: "MADV_WILLNEED",
+  cold: "MADV_COLD",
+  pageOut: "MADV_PAGEOUT",
+  hugePages: "MADV_HUGEPAGE",
+  noHugePages: "MADV_NOHUGEPAGE",
+  collapse: "MADV_COLLAPSE",
+  mergeable: "MADV_MERGEABLE",
+  unmergeable: "MADV_UNMERGEABLE",
+  fork: "MADV_DOFORK",
+  noFork: "MADV_DONTFORK",
+  dump: "MADV_DODUMP",
+  noDump: "MADV_DONTDUMP",
+} as const;
+
+/**
+ * Advice that never changes what a range holds: `normal`, `random`, `sequential` and `willNeed` for
+ * read-ahead; `cold` and `pageOut` to be reclaimed first, or now; `hugePages`, `noHugePages` and
+ * `collapse` for transparent huge pages; `mergeable` and `unmergeable` for equal pages; `fork`,
+ * `noFork`, `dump` and `noDump` for child processes and core dumps.
+ */
+export type Hint = keyof typeof hints;
+
+/** Advice whose pages lose their content. */
+const discarding: ReadonlySet<number> = new Set([
+  c.MADV_DONTNEED,
+  c.MADV_DONTNEED_LOCKED,
+  c.MADV_FREE,
+  c.MADV_REMOVE,
+]);
+
+/** The error for something that the system has no call for. */
+export function unsupported(platform: Platform, what: string, instead: string): Error {
+  return new MMapInvalidParameterError(`Cannot ${what}: ${platform.name} cannot do it; ${instead}`);
+}
+
+/** The constant's name, by its value, among those that start with a prefix. */
+export function constantName(prefix: string, value: number): string | undefined {
+  return Object.entries(c).find(([name, v]) => v === value && name.startsWith(prefix))?.[0];
+}
+
+/** Gives the raw advice for a range: whole pages inside it if content is lost, else around it. */
+export function advise(map: Mapping, advice: number, offset: number, length: number): void {
+  const name = constantName("MADV_", advice);
+  if (name === undefined) {
+    throw new MMapInvalidParameterError(
+      `Cannot advise ${show(advice)}: it must be one of the MADV constants`,
+    );
+  }
+  if (advice < 0) throw unsupported(map.platform, `advise ${name}`, "leave it out");
+  const pages = discarding.has(advice)
+    ? map.pagesInside("advise", offset, length)
+    : map.pagesAround("advise", offset, length);
+  if (pages === undefined) return;
+  map.call(
+    `Cannot advise ${name} for ${length} bytes at offset ${offset}`,
+    () => map.platform.advise(pages.address, pages.length, advice),
+  );
+}
+
+/** Gives a hint by its name. */
+export function hint(map: Mapping, name: Hint, offset: number, length: number): void {
+  if (!Object.hasOwn(hints, name)) {
+    throw new MMapInvalidParameterError(
+      `Cannot hint ${show(name)}: it must be one of ${Object.keys(hints).join(", ")}`,
+    );
+  }
+  advise(map, c[hints[name]], offset, length);
+}
+
+/** Which pages of a range are in memory. */
+export function residency(map: Mapping, offset: number, length: number): Uint8Array<ArrayBuffer> {
+  const { platform } = map;
+  const pages = map.pagesAround("ask for", offset, length);
+  const resident = platform.resident;
+  if (resident === undefined) throw unsupported(platform, "tell residency", "use stats()");
+  if (pages === undefined) return new Uint8Array(0);
+  const result = new Uint8Array(Math.ceil(pages.length / platform.pageSize));
+  map.call(
+    `Cannot tell the residency of ${length} bytes at offset ${offset}`,
+    () => resident(pages.address, pages.length, result),
+  );
+  return result;
+}
+
+/** Whether faulting in should make pages writable: only where that changes nothing else. */
+export function populateForWriting(map: Mapping): boolean {
+  // Populating a file for writing would give its holes blocks on the disk.
+  return map.fd === -1 && (map.prot & c.PROT_WRITE) !== 0;
+}
+
+/** Faults the pages of a range in. */
+export function prefault(map: Mapping, offset: number, length: number): void {
+  const pages = map.pagesAround("prefault", offset, length);
+  if (pages === undefined) return;
+  map.use("prefault", offset, length, c.PROT_READ);
+  const populate = map.platform.populate;
+  if (populate === undefined) return touch(map, offset, length);
+  try {
+    populate(pages.address, pages.length, populateForWriting(map));
+  } catch (error) {
+    // A kernel before 5.14 does not know the advice.
+    if (error instanceof SystemCallError && error.code === "EINVAL") touch(map, offset, length);
+    else throw explain(`Cannot prefault ${length} bytes at offset ${offset}`, error);
+  }
+}
+
+/** Reads a byte of each page of a range, already checked. */
+export function touch(map: Mapping, offset: number, length: number): void {
+  map.eachPiece(offset, length, (view) => {
+    for (let i = 0; i < view.length; i += map.platform.pageSize) view.at(i);
+    view.at(-1);
+  });
+}
+
+/** Drops the content of a range. */
+export function discard(map: Mapping, offset: number, length: number): void {
+  map.use("discard", offset, Math.max(length, 0), 0);
+  if (map.fd !== -1 && map.shared) return advise(map, c.MADV_DONTNEED, offset, length);
+  if (map.fd === -1 && map.shared) return advise(map, c.MADV_REMOVE, offset, length);
+  advise(map, c.MADV_DONTNEED, offset, length);
+}
+
+/** Frees the blocks and pages of a range, which reads as zeros then. */
+export function punchHole(map: Mapping, offset: number, length: number): void {
+  map.use("punch a hole of", offset, length, c.PROT_WRITE);
+  if (length === 0) return;
+  const { platform } = map;
+  const what = `Cannot punch a hole of ${length} bytes at offset ${offset}`;
+  if (map.fd !== -1 && map.shared) {
+    const punch = platform.punchHole;
+    if (punch === undefined) throw unsupported(platform, "punch holes", "fill with zeros");
+    return map.call(what, () => punch(map.fd, map.offset + offset, length));
+  }
+  if (map.fd !== -1) {
+    throw new MMapInvalidParameterError(
+      `${what}: the map is copy-on-write; use fill(0), or open the file with mode "r+"`,
+    );
+  }
+  const pages = map.pagesInside("punch a hole of", offset, length);
+  const start = pages === undefined ? offset + length : Number(pages.address - map.addr);
+  const end = Math.min(pages === undefined ? start : start + pages.length, offset + length);
+  const clear = (from: number, to: number): void =>
+    map.eachPiece(from, to - from, (view) => void view.fill(0));
+  clear(offset, start);
+  if (pages !== undefined) {
+    map.call(
+      what,
+      () => advise(map, map.shared ? c.MADV_REMOVE : c.MADV_DONTNEED, start, end - start),
+    );
+  }
+  clear(end, offset + length);
+}
+
+/** Where the bytes of the map are. */
+export function stats(map: Mapping): MemoryStats {
+  map.use("measure", 0, 0, 0);
+  const read = map.platform.stats;
+  if (read === undefined) throw unsupported(map.platform, "measure memory", "use residency()");
+  const pages = map.pagesAround("measure", 0, map.size);
+  if (pages === undefined) return { mapped: 0, resident: 0, shared: 0, swapped: 0, huge: 0 };
+  return map.call("Cannot measure the map", () => read(pages.address, pages.length));
+}
