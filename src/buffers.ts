@@ -36,15 +36,22 @@ export class Buffers {
   }
 
   /**
-   * A buffer that holds a range within the mapping, and where it starts in the mapping.
-   * The range must not be longer than `limit`.
+   * A buffer that holds a range within the mapping, and where it starts in the mapping. The range
+   * must not be longer than `limit`; it starts a multiple of `unit` bytes into the buffer.
    */
-  covering(offset: number, length: number): { buffer: ArrayBuffer; start: number } {
+  covering(
+    offset: number,
+    length: number,
+    unit: number = 1,
+  ): { buffer: ArrayBuffer; start: number } {
     let start = 0;
     if (this.#size > this.limit) {
       const half = this.limit / 2;
       start = length <= half ? Math.floor(offset / half) * half : offset;
     }
+    // A mapping may start anywhere in a page of its file: then aligned elements need a buffer that
+    // starts a few bytes further on.
+    start += (offset - start) % unit;
     let buffer = this.#windows.get(start);
     if (buffer === undefined || buffer.detached) {
       // A buffer that somebody transferred away is still laid over the mapping elsewhere.

@@ -39,10 +39,9 @@ export function checkRange(
 
 /** Throws if `flags` has a bit outside `known`. */
 export function checkBits(what: string, flags: unknown, known: number, names: string): void {
-  if (
-    Number.isInteger(flags) && ((flags as number) & ~known) === 0 &&
-    (flags as number | 0) === flags
-  ) return;
+  const bits = flags as number;
+  // Beyond 32 bits the operator would look at the lower ones only.
+  if (Number.isInteger(flags) && (bits | 0) === bits && (bits & ~known) === 0) return;
   throw new MMapInvalidParameterError(
     `Cannot use ${show(flags)} as ${what}: it must combine ${names}`,
   );

@@ -180,7 +180,7 @@ export class Mapping {
     if (this.closed) throw new MMapClosedError(`Cannot ${verb} a closed map: open it again`);
     checkRange(verb, offset, length, this.size);
     const prot = this.#protections.uniform;
-    if (prot !== undefined && (prot & mask) === mask) return;
+    if ((prot !== undefined && (prot & mask) === mask) || length === 0) return;
     const request = `Cannot ${verb} ${length} bytes at offset ${offset}`;
     const hole = this.#protections.firstWith(UNMAPPED, offset, length);
     if (hole !== -1) {
@@ -252,7 +252,11 @@ export class Mapping {
   }
 
   /** A buffer that holds a range, already checked, and where the buffer starts in the map. */
-  covering(offset: number, length: number): { buffer: ArrayBuffer; start: number } {
+  covering(
+    offset: number,
+    length: number,
+    unit: number = 1,
+  ): { buffer: ArrayBuffer; start: number } {
     if (length > this.#buffers.limit) {
       throw new MMapInvalidParameterError(
         `Cannot view ${length} bytes at once: an ArrayBuffer of ${this.platform.runtime.name} ` +
@@ -260,7 +264,7 @@ export class Mapping {
           "length) or asDataView(byteOffset, length), or copy with read() and readInto()",
       );
     }
-    return this.#buffers.covering(offset, length);
+    return this.#buffers.covering(offset, length, unit);
   }
 
   /** Calls `piece` for consecutive views of a range, already checked, of any length. */

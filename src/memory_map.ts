@@ -598,7 +598,7 @@ export class MemoryMap implements Disposable {
           `multiple of ${unit} bytes; use another offset, or asDataView()`,
       );
     }
-    const { buffer, start } = map.covering(byteOffset, elements * unit);
+    const { buffer, start } = map.covering(byteOffset, elements * unit, unit);
     return new type(buffer, byteOffset - start, elements);
   }
 

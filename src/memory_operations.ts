@@ -10,7 +10,7 @@ import type { Mapping } from "./mapping.ts";
 const { PROT_READ, PROT_WRITE } = hostConstants;
 
 /** Below this many bytes a loop in JavaScript beats a foreign call. */
-const SHORT = 256;
+const SHORT = 64;
 
 /** `rfind` looks through blocks of this many bytes, last first. */
 const BLOCK = 1 << 20;
