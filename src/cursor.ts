@@ -6,9 +6,9 @@ import { checkInteger, show } from "./check.ts";
 import { PROT_WRITE, SEEK_CUR, SEEK_END, SEEK_SET } from "./constants.ts";
 import { MMapClosedError, MMapInvalidParameterError, MMapProtectionError } from "./errors.ts";
 import type { MemoryMap } from "./memory_map.ts";
+import type { Needle } from "./memory_operations.ts";
 
 const NEWLINE = 10;
-const NEWLINE_BYTES: Uint8Array<ArrayBuffer> = Uint8Array.of(NEWLINE);
 
 /** Bytes of a stream's chunk, where the reader does not bring its own buffer. */
 const CHUNK_BYTES = 65536;
@@ -16,14 +16,11 @@ const CHUNK_BYTES = 65536;
 /** Bytes of the view that `lines()` cuts its lines from. */
 const WINDOW_BYTES = 65536;
 
-/** Bytes that a loop searches for a newline before a call is faster, measured in all runtimes. */
-const LOOP_BYTES = 192;
+/** Bytes that a loop searches for a newline before a call is worth its price (all runtimes). */
+const LOOP_BYTES = 128;
 
 /** Encodings in which a byte 10 can be something else than a newline, or lines depend on each other. */
 const UNSPLITTABLE: readonly string[] = ["utf-16le", "utf-16be", "iso-2022-jp"];
-
-/** Bytes, or text that stands for its UTF-8 form. */
-type Data = ArrayBufferView | ArrayBufferLike | string;
 
 /**
  * A position in a map, and the reading, writing and searching that go on from it: what a file or
@@ -246,7 +243,7 @@ export class Cursor {
    * assertEquals(cursor.position, 3);
    * ```
    */
-  write(data: Data): number {
+  write(data: ArrayBufferView | ArrayBufferLike | string): number {
     const written = this.#map.write(data, this.#position);
     // A map has a byte to refuse only if there is one; Python refuses the empty write, too.
     if (written === 0 && (this.#map.prot & PROT_WRITE) === 0) {
@@ -315,7 +312,7 @@ export class Cursor {
    * assertEquals(cursor.find("world"), -1);
    * ```
    */
-  find(needle: Data, start: number = this.#position, end?: number): number {
+  find(needle: Needle, start: number = this.#position, end?: number): number {
     const range = this.#searched(start, end);
     return this.#map.find(needle, range.start, range.end);
   }
@@ -343,7 +340,7 @@ export class Cursor {
    * assertEquals(map.cursor().rfind("hello", 0, -1), 0);
    * ```
    */
-  rfind(needle: Data, start: number = this.#position, end?: number): number {
+  rfind(needle: Needle, start: number = this.#position, end?: number): number {
     const range = this.#searched(start, end);
     return this.#map.rfind(needle, range.start, range.end);
   }
@@ -460,7 +457,7 @@ export class Cursor {
    * assertEquals(new TextDecoder().decode(map.bytes), "hello");
    * ```
    */
-  writable(): WritableStream<Data> {
+  writable(): WritableStream<ArrayBufferView | ArrayBufferLike | string> {
     this.#size("stream to");
     return new WritableStream({
       write: (chunk) => {
@@ -499,7 +496,7 @@ export class Cursor {
 
   /** The end of the line that covers `from`, which is in the map. */
   #lineEnd(from: number): number {
-    const found = this.#map.find(NEWLINE_BYTES, from);
+    const found = this.#map.indexOfByte(NEWLINE, from);
     return found === -1 ? this.#map.size : found + 1;
   }
 

@@ -21,6 +21,14 @@ import {
 } from "./file.ts";
 import { Mapping, type MapRequest } from "./mapping.ts";
 import * as memory from "./memory_operations.ts";
+import {
+  checkSharedName,
+  createNamed,
+  type CreateNamedOptions,
+  openNamed,
+  type OpenNamedOptions,
+  unlinkNamed,
+} from "./named.ts";
 import * as paging from "./paging.ts";
 
 const {
@@ -371,6 +379,91 @@ export class MemoryMap implements Disposable {
       throw error;
     }
     return options.populate === true ? await map.#populatedAsync(options) : map;
+  }
+
+  /**
+   * Creates shared memory under a name that other processes open with
+   * {@link MemoryMap.openNamed}, and Python with `multiprocessing.shared_memory`
+   * ({@link https://man7.org/linux/man-pages/man7/shm_overview.7.html | shm_overview(7)}).
+   * Deno asks for `--allow-all`, because the name lies under `/dev/shm`.
+   *
+   * @param name 1 to 250 bytes without a slash, but for one in front.
+   * @param size Bytes, at least 1; zero-filled.
+   * @param options Permissions, and whether the name ends with this process.
+   * @throws {MMapError} With code `EEXIST` if the name is taken.
+   * @throws {MMapInvalidParameterError} If the name or the size is wrong.
+   * @throws {MMapAllocationError} If the system has not that much memory.
+   *
+   * @example
+   * ```ts
+   * import { MemoryMap } from "@mman/mman";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const name = `mman-example-${crypto.randomUUID()}`;
+   * using mine = MemoryMap.createNamed(name, 4096, { owned: true });
+   * mine.write("hello");
+   * using theirs = MemoryMap.openNamed(name, { mode: "r" });
+   * assertEquals(new TextDecoder().decode(theirs.read(5)), "hello");
+   * ```
+   */
+  static createNamed(name: string, size: number, options: CreateNamedOptions = {}): MemoryMap {
+    const system = platform();
+    const plain = checkSharedName(name);
+    const shared = createNamed(system, plain, size, options);
+    try {
+      return MemoryMap.#mapNamed(system, plain, shared, size, PROT_READ | PROT_WRITE);
+    } catch (error) {
+      if (options.owned !== true) unlinkNamed(system, plain);
+      throw error;
+    }
+  }
+
+  /**
+   * Maps the shared memory of a name. Symbolic links in the place of a name are refused.
+   *
+   * @param name As it was created; Python's names work, too.
+   * @param options Mode, and the size expected.
+   * @throws {MMapError} With code `ENOENT` if there is none, `EACCES` without the right to it.
+   * @throws {MMapInvalidParameterError} If the memory is smaller than `size`.
+   */
+  static openNamed(name: string, options: OpenNamedOptions = {}): MemoryMap {
+    const system = platform();
+    const plain = checkSharedName(name);
+    const shared = openNamed(system, plain, options);
+    const prot = options.mode === "r" ? PROT_READ : PROT_READ | PROT_WRITE;
+    return MemoryMap.#mapNamed(system, plain, shared, options.size ?? shared.size, prot);
+  }
+
+  /**
+   * Takes a name of shared memory away; who has it mapped keeps the memory.
+   *
+   * @param name As it was created.
+   * @throws {MMapError} With code `ENOENT` if there is none.
+   */
+  static unlinkNamed(name: string): void {
+    unlinkNamed(platform(), checkSharedName(name));
+  }
+
+  static #mapNamed(
+    system: Platform,
+    name: string,
+    file: Descriptor,
+    size: number,
+    prot: number,
+  ): MemoryMap {
+    try {
+      return new MemoryMap(`Cannot map ${size} bytes of shared memory ${show(name)}`, {
+        platform: system,
+        size,
+        prot,
+        flags: MAP_SHARED,
+        file,
+        name,
+      });
+    } catch (error) {
+      file.close();
+      throw error;
+    }
   }
 
   static #mapFile(system: Platform, file: OpenedFile, options: OpenOptions): MemoryMap {

@@ -1,5 +1,7 @@
 /** Linux: libc's calls and the kernel's constants, the same on x86-64 and arm64, glibc and musl. */
+import fs from "node:fs";
 import { errnoName } from "./errno.ts";
+import { namedPath, openNamed } from "./linux_named.ts";
 import { readStats } from "./linux_stats.ts";
 import {
   type Constants,
@@ -7,6 +9,8 @@ import {
   type LockAllOptions,
   type MemfdOptions,
   type MemoryStats,
+  type NamedMemory,
+  type NamedOptions,
   type Platform,
   SystemCallError,
 } from "./platform.ts";
@@ -301,6 +305,12 @@ export function openLinux(runtime: Runtime): Platform {
       const flags = MFD_CLOEXEC | (hugePages ? MFD_HUGETLB : 0) |
         (sealable ? MFD_ALLOW_SEALING : 0);
       return check(libc.memfd_create(cString(name), flags), "memfd_create");
+    },
+    openNamed(name: string, options: NamedOptions): NamedMemory {
+      return openNamed(linux, name, options);
+    },
+    unlinkNamed(name: string): void {
+      fs.unlinkSync(namedPath(name));
     },
     hugePageSize(): number {
       // The block size of hugetlbfs is its page size; asking /proc would need a permission.

@@ -98,6 +98,25 @@ export interface MemfdOptions {
   readonly sealable: boolean;
 }
 
+/** How named shared memory is opened. */
+export interface NamedOptions {
+  /** Make it, of this many bytes; undefined: it must be there. */
+  readonly create: { readonly size: number; readonly permissions: number } | undefined;
+  /** Whether it will be written. */
+  readonly write: boolean;
+  /** Whether the name goes away with the process that creates it. */
+  readonly owned: boolean;
+}
+
+/** Open named shared memory. */
+export interface NamedMemory {
+  readonly fd: number;
+  /** Bytes. */
+  readonly size: number;
+  /** Closes it; the creator of an owned name takes the name away. */
+  close(): void;
+}
+
 /** Bytes of a mapping by where they are. */
 export interface MemoryStats {
   /** Bytes of address space. */
@@ -197,6 +216,10 @@ export interface Platform {
   lockFile(fd: number, exclusive: boolean): boolean;
   /** Anonymous shared memory with a descriptor. */
   memfd?(name: string, options: MemfdOptions): number;
+  /** Opens, or creates, the shared memory of a name. */
+  openNamed?(name: string, options: NamedOptions): NamedMemory;
+  /** Takes a name of shared memory away; who has it mapped keeps it. */
+  unlinkNamed?(name: string): void;
   /** Bytes of a huge page of the default pool. */
   hugePageSize?(): number;
   /** A second descriptor of the same open file, not inherited by child processes. */

@@ -9,10 +9,12 @@ type Kernel32 = Functions<typeof kernel32Symbols>;
 /** The pseudo handle of GetCurrentProcess. */
 export const CURRENT_PROCESS: bigint = 2n ** 64n - 1n;
 
-const FILE_TYPE_DISK = 1;
+const PAGE_READONLY = 0x02;
 const FILE_BEGIN = 0;
 const FILE_CURRENT = 1;
+const ERROR_ACCESS_DENIED = 5;
 const ERROR_INVALID_HANDLE = 6;
+const ERROR_FILE_INVALID = 1006;
 
 // BY_HANDLE_FILE_INFORMATION
 const FILE_INFO_LENGTH = 52;
@@ -35,26 +37,41 @@ export function openDescriptors(
   runtime: Runtime,
   kernel32: Kernel32,
 ): (fd: number) => bigint {
-  let toHandle: (fd: number) => bigint;
   try {
     const libuv = runtime.dlopen(process.execPath, libuvSymbols);
-    toHandle = (fd) => BigInt(libuv.uv_get_osfhandle(fd));
+    return (fd) => {
+      const handle = BigInt(libuv.uv_get_osfhandle(fd));
+      if (handle < 0n) throw windowsError("uv_get_osfhandle", ERROR_INVALID_HANDLE);
+      return handle;
+    };
   } catch {
-    toHandle = handleFinder(kernel32);
+    return handleFinder(kernel32);
   }
-  return (fd) => {
-    const handle = toHandle(fd);
-    if (handle <= 0n) throw windowsError("uv_get_osfhandle", ERROR_INVALID_HANDLE);
-    return handle;
-  };
 }
 
-/** A function that finds the HANDLE of this process that a descriptor stands for; 0n is none. */
+/** Throws for a descriptor that has no HANDLE from which a file can be mapped. */
+function refuse(stat: BigIntStats): never {
+  if (stat.isDirectory()) throw windowsError("CreateFileMappingW", ERROR_ACCESS_DENIED, "EISDIR");
+  const code = stat.isFile() ? "EACCES" : "ENODEV"; // a file that is not open for reading
+  throw windowsError("CreateFileMappingW", ERROR_ACCESS_DENIED, code);
+}
+
+/** A function that finds the HANDLE of this process that a descriptor stands for. */
 function handleFinder(kernel32: Kernel32): (fd: number) => bigint {
   const info = new DataView(new ArrayBuffer(FILE_INFO_LENGTH));
   const number = new Uint32Array(1);
-  const isFile = (handle: bigint, { dev, ino }: BigIntStats): boolean => {
-    if (kernel32.GetFileType(handle) !== FILE_TYPE_DISK) return false;
+  /**
+   * Whether a HANDLE is one of a file. Only files have sections; asking for one leaves pipes alone, at
+   * which other threads may be waiting: GetFileType would wait with them, or wake them up.
+   */
+  const isFile = (handle: bigint): boolean => {
+    const section = BigInt(kernel32.CreateFileMappingW(handle, null, PAGE_READONLY, 0, 0, null));
+    if (section === 0n) return kernel32.GetLastError() === ERROR_FILE_INVALID; // it is empty
+    kernel32.CloseHandle(section);
+    return true;
+  };
+  const isSame = (handle: bigint, { dev, ino }: BigIntStats): boolean => {
+    if (!isFile(handle)) return false;
     if (kernel32.GetFileInformationByHandle(handle, info) === 0) return false;
     const index = BigInt(info.getUint32(FILE_INDEX_HIGH_OFFSET, true)) << 32n |
       BigInt(info.getUint32(FILE_INDEX_LOW_OFFSET, true));
@@ -71,10 +88,10 @@ function handleFinder(kernel32: Kernel32): (fd: number) => bigint {
       if (kernel32.GetHandleInformation(handle, number) === 0) continue;
       missing--;
       gap = 0;
-      if (isFile(handle, stat)) found.push(handle);
+      if (isSame(handle, stat)) found.push(handle);
     }
     const same = found.find((handle) => sharesPosition(kernel32, handle, fd, stat.size, found));
-    return same ?? found[0] ?? 0n;
+    return same ?? found[0] ?? refuse(stat);
   };
 
   const known = new Map<number, bigint>();
@@ -82,7 +99,7 @@ function handleFinder(kernel32: Kernel32): (fd: number) => bigint {
     const stat = fstatSync(fd, { bigint: true }) as BigIntStats;
     let handle = known.get(fd);
     // The descriptor may stand for another file by now.
-    if (handle === undefined || !isFile(handle, stat)) {
+    if (handle === undefined || !isSame(handle, stat)) {
       handle = find(fd, stat);
       known.set(fd, handle);
     }

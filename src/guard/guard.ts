@@ -1,0 +1,456 @@
+/**
+ * The fault guard: one signal handler per process that turns SIGBUS and SIGSEGV in guarded ranges of
+ * memory into pages of zeros, or private copies, and a count. This file installs it (or finds the one
+ * that is there) and keeps the table of ranges; x86_64.s and aarch64.s are the handler. Linux only.
+ */
+import { codeBytes, hostProcessor, libcSystemCall, type NativeCall } from "./stub.ts";
+import type { Processor, StubRuntime } from "./stub.ts";
+import * as table from "./table.ts";
+
+/** A store to a page that can only be read goes to a private copy of the page. */
+export const GUARD_COPY: number = 1 << table.FLAG_COPY_BIT;
+/** The range is mapped MAP_PRIVATE, so that such a copy is cheap. */
+export const GUARD_PRIVATE: number = 1 << table.FLAG_PRIVATE_BIT;
+/** Pages with PROT_NONE and pages that are not mapped become zeros as well. */
+export const GUARD_HOLES: number = 1 << table.FLAG_HOLES_BIT;
+
+/** What happened in a range since it was registered. Offsets are -1 when there is none. */
+export interface Faults {
+  /**
+   * Pages that could not be accessed and have been replaced: by zeros, or by a private copy where
+   * only the disk's room for a store was missing. Exact: no page counts twice. After the first 64,
+   * pages of the same kind behind the faulting one are replaced, and counted, along with it.
+   */
+  readonly count: number;
+  /** Pages that could only be read and became private copies because of a store, counted alike. */
+  readonly violations: number;
+  /** Bytes from the range's start to the first access that failed, since {@link Guard.forgetFirst}. */
+  readonly firstOffset: number;
+  /** Bytes from the range's start to the latest one. */
+  readonly lastOffset: number;
+  /** Bytes from the range's start to the first store to a read-only page, since `forgetFirst`. */
+  readonly firstViolation: number;
+  /** Bytes from the range's start to the latest one. */
+  readonly lastViolation: number;
+}
+
+/** The ranges that are guarded in this process. Workers, and copies of this library, share one. */
+export interface Guard {
+  /**
+   * Guards a range from now on.
+   *
+   * @param start The address, a multiple of the page size.
+   * @param length Bytes.
+   * @param flags `GUARD_` bits.
+   * @param pageSize Bytes of a page of this range, where they are not the system's (huge pages).
+   * @returns The slot for the other methods, or -1 when all slots are taken.
+   */
+  register(start: number, length: number, flags: number, pageSize?: number): number;
+  /** Ends it. Returns when no handler is at work on the range; unmap it only then. */
+  unregister(slot: number): void;
+  /** Pages replaced in a range so far, for any reason: the cheap check after an access. */
+  events(slot: number): number;
+  /** The same over all ranges of the process. */
+  totalEvents(): number;
+  /** What happened in a range. */
+  readFaults(slot: number): Faults;
+  /** Lets `firstOffset` and `firstViolation` be those of the next ones. */
+  forgetFirst(slot: number): void;
+  /** Changes the flags of a range. */
+  setFlags(slot: number, flags: number): void;
+  /** Whether faults still come to us: somebody may have installed another handler since. */
+  isInstalled(): boolean;
+}
+
+/** How to reach the system. */
+export interface GuardOptions {
+  /** The Runtime port. */
+  readonly runtime: StubRuntime;
+  /** Bytes of a page. */
+  readonly pageSize: number;
+  /** Names under which libc may be found. */
+  readonly libraries: readonly string[];
+  /** The stub's system call, if there is one. */
+  readonly systemCall?: NativeCall | undefined;
+}
+
+const SIGBUS = 7;
+const SIGSEGV = 11;
+const SA_SIGINFO = 0x4;
+const SA_RESTORER = 0x04000000;
+const SA_ONSTACK = 0x08000000;
+const SA_RESTART = 0x10000000;
+const PROT_READ = 1;
+const PROT_WRITE = 2;
+const PROT_EXEC = 4;
+const MAP_PRIVATE_ANONYMOUS_NORESERVE = 0x4022;
+
+// struct sigaction of the kernel
+const SA_HANDLER_OFFSET = 0;
+const SA_FLAGS_OFFSET = 8;
+const SA_RESTORER_OFFSET = 16;
+const SA_MASK_OFFSET = 24;
+const SIGACTION_LENGTH = 32;
+const SIGSET_LENGTH = 8;
+
+/** More than the kernel's usual limit of mappings (1,048,576 where it is raised), then less. */
+const CAPACITIES = [1 << 20, 1 << 16];
+/** Slots that this realm looks at in the beginning; the views grow when more are in use. */
+const FIRST_VIEW = 1 << 12;
+
+/**
+ * Installs the guard, or finds it installed.
+ *
+ * @returns The guard, or the reason why the system does not allow one.
+ */
+export function installGuard(options: GuardOptions): Guard | string {
+  const processor = hostProcessor();
+  if (typeof processor === "string") return processor;
+  try {
+    const { runtime, libraries } = options;
+    const call = options.systemCall ?? libcSystemCall(runtime, libraries);
+    const signals = new Signals(runtime, processor, call);
+    const found = signals.findRegion();
+    const region = found ?? newRegion(options, processor, call);
+    if (typeof region === "string") return region;
+    if (found === undefined) {
+      const refusal = signals.install(region);
+      if (refusal !== undefined) return refusal;
+    }
+    return new Table(runtime, region, options.pageSize, signals);
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** Maps the region and fills in the code and the header; table.ts describes it. */
+function newRegion(
+  { runtime, pageSize }: GuardOptions,
+  processor: Processor,
+  call: NativeCall,
+): number | string {
+  const { mmap, mprotect } = processor.calls;
+  for (const capacity of CAPACITIES) {
+    const length = table.TABLE_DISTANCE + table.KEYS +
+      capacity * (table.KEY_LENGTH + table.DETAILS_LENGTH);
+    const region = call(
+      mmap,
+      0,
+      length,
+      PROT_READ | PROT_WRITE,
+      MAP_PRIVATE_ANONYMOUS_NORESERVE,
+      -1,
+      0,
+    );
+    if (region < 0) continue;
+    const code = codeBytes(processor);
+    new Uint8Array(runtime.bufferAt(BigInt(region), code.length)).set(code);
+    const header = new DataView(
+      runtime.bufferAt(BigInt(region + table.TABLE_DISTANCE), table.KEYS),
+    );
+    header.setUint32(table.CAPACITY, capacity, true);
+    // The kernel makes the code visible to every processor's instruction cache in this step.
+    const codeLength = Math.ceil(code.length / pageSize) * pageSize;
+    if (call(mprotect, region, codeLength, PROT_READ | PROT_EXEC, 0, 0, 0) !== 0) {
+      call(processor.calls.munmap, region, length, 0, 0, 0, 0);
+      return "the system refuses executable memory (mprotect)";
+    }
+    return region;
+  }
+  return "the system refuses memory for the table of guarded ranges (mmap)";
+}
+
+/** What the kernel calls on SIGBUS and SIGSEGV, as this thread's JavaScript sees and sets it. */
+class Signals {
+  readonly #runtime: StubRuntime;
+  readonly #processor: Processor;
+  readonly #call: NativeCall;
+  // Larger than what V8 would keep in its moving heap, so that its address stays.
+  readonly #memory = new DataView(new ArrayBuffer(4096));
+  readonly #address: number;
+
+  constructor(runtime: StubRuntime, processor: Processor, call: NativeCall) {
+    this.#runtime = runtime;
+    this.#processor = processor;
+    this.#call = call;
+    this.#address = Number(runtime.addressOf(this.#memory));
+  }
+
+  /** The region of the guard that is installed for both signals, if it has our layout. */
+  findRegion(): number | undefined {
+    const region = this.#regionOf(SIGBUS);
+    return region !== undefined && region === this.#regionOf(SIGSEGV) ? region : undefined;
+  }
+
+  /** Makes the region's handler the process's. */
+  install(region: number): string | undefined {
+    const header = new DataView(
+      this.#runtime.bufferAt(BigInt(region + table.TABLE_DISTANCE), table.KEYS),
+    );
+    for (
+      const [signal, previous] of [
+        [SIGBUS, table.PREVIOUS_BUS],
+        [SIGSEGV, table.PREVIOUS_SEGV],
+      ] as const
+    ) {
+      // Known to our handler before its first signal, and again after: a thread may have been faster.
+      let refused = !this.#query(signal);
+      if (!refused) {
+        this.#copyPrevious(header, previous);
+        refused = !this.#set(signal, region);
+      }
+      if (refused) return "the system refuses signal handlers (rt_sigaction)";
+      this.#copyPrevious(header, previous);
+    }
+    return undefined;
+  }
+
+  /** The start of the region whose handler is installed, if it is one of ours. */
+  #regionOf(signal: number): number | undefined {
+    if (!this.#query(signal)) return undefined;
+    const handler = Number(this.#memory.getBigUint64(SA_HANDLER_OFFSET, true));
+    // SAFETY: established. SIG_DFL and SIG_IGN are below; this many bytes of code, so aligned, lie
+    // in one page.
+    if (handler < table.HANDLER_ALIGNMENT || handler % table.HANDLER_ALIGNMENT !== 0) {
+      return undefined;
+    }
+    const code = new DataView(this.#runtime.bufferAt(BigInt(handler), table.HANDLER_ALIGNMENT));
+    for (let i = 0; i < table.MARK.length; i++) {
+      if (code.getUint8(table.HANDLER_MARK_OFFSET + i) !== table.MARK.charCodeAt(i)) {
+        return undefined;
+      }
+    }
+    if (code.getUint32(table.HANDLER_LAYOUT_OFFSET, true) !== table.LAYOUT) return undefined;
+    return handler - code.getUint32(table.HANDLER_DISTANCE_OFFSET, true);
+  }
+
+  #query(signal: number): boolean {
+    return this.#call(
+      this.#processor.calls.rt_sigaction,
+      signal,
+      0,
+      this.#address,
+      SIGSET_LENGTH,
+      0,
+      0,
+    ) === 0;
+  }
+
+  /** Sets our handler; what was there before takes the place of what `#query` had found. */
+  #set(signal: number, region: number): boolean {
+    const memory = this.#memory;
+    const oldFlags = Number(memory.getBigUint64(SA_FLAGS_OFFSET, true));
+    const { mman_guard_handler: handler, mman_guard_restorer: ownRestorer } =
+      this.#processor.code.symbols;
+    let flags = SA_SIGINFO | SA_ONSTACK | (oldFlags & SA_RESTART);
+    let restorer = 0n;
+    if ((oldFlags & SA_RESTORER) !== 0) {
+      // libc's: debuggers and crash reporters know it.
+      flags |= SA_RESTORER;
+      restorer = memory.getBigUint64(SA_RESTORER_OFFSET, true);
+    } else if (ownRestorer !== undefined) {
+      flags |= SA_RESTORER;
+      restorer = BigInt(region + ownRestorer);
+    }
+    const next = SIGACTION_LENGTH;
+    memory.setBigUint64(next + SA_HANDLER_OFFSET, BigInt(region + handler!), true);
+    memory.setBigUint64(next + SA_FLAGS_OFFSET, BigInt(flags), true);
+    memory.setBigUint64(next + SA_RESTORER_OFFSET, restorer, true);
+    memory.setBigInt64(next + SA_MASK_OFFSET, -1n, true); // every signal
+    return this.#call(
+      this.#processor.calls.rt_sigaction,
+      signal,
+      this.#address + next,
+      this.#address,
+      SIGSET_LENGTH,
+      0,
+      0,
+    ) === 0;
+  }
+
+  #copyPrevious(header: DataView, offset: number): void {
+    for (
+      const [to, from] of [
+        [0, SA_HANDLER_OFFSET],
+        [table.PREVIOUS_FLAGS, SA_FLAGS_OFFSET],
+        [table.PREVIOUS_MASK, SA_MASK_OFFSET],
+      ] as const
+    ) {
+      header.setBigUint64(offset + to, this.#memory.getBigUint64(from, true), true);
+    }
+  }
+}
+
+const I32_PER_SLOT = table.DETAILS_LENGTH / 4;
+const F64_PER_SLOT = table.DETAILS_LENGTH / 8;
+const STATE = table.STATE / 4;
+const BUSY = table.BUSY / 4;
+const FLAGS = table.FLAGS / 4;
+const PAGE_SHIFT = table.PAGE_SHIFT / 4;
+const EVENTS = table.EVENTS / 4;
+const VIOLATIONS = table.VIOLATIONS / 4;
+const FIRST_FAULT = table.FAULT_OFFSETS / 8;
+const LAST_FAULT = FIRST_FAULT + 1;
+const FIRST_VIOLATION = table.VIOLATION_OFFSETS / 8;
+const LAST_VIOLATION = FIRST_VIOLATION + 1;
+const HIGH_WATER = table.HIGH_WATER / 4;
+const TOTAL_EVENTS = table.TOTAL_EVENTS / 4;
+const FREE_SLOTS = table.FREE_SLOTS / 4;
+
+/**
+ * The table of ranges. Threads share it without a lock: a slot belongs to whoever changes its state
+ * from free to claimed; the handler believes only slots whose state is active.
+ */
+class Table implements Guard {
+  readonly #runtime: StubRuntime;
+  readonly #signals: Signals;
+  readonly #region: number;
+  readonly #pageShift: number;
+  readonly #capacity: number;
+  readonly #header: Int32Array;
+  #keys!: Float64Array;
+  #words!: Int32Array;
+  #doubles!: Float64Array;
+  #viewed = 0;
+  /** Slots that this realm gave back, most likely free still. */
+  readonly #hints: number[] = [];
+  /** Where the search for slots that others gave back goes on. */
+  #cursor = 0;
+
+  constructor(runtime: StubRuntime, region: number, pageSize: number, signals: Signals) {
+    this.#runtime = runtime;
+    this.#signals = signals;
+    this.#region = region;
+    this.#pageShift = Math.log2(pageSize);
+    this.#header = new Int32Array(
+      runtime.bufferAt(BigInt(region + table.TABLE_DISTANCE), table.KEYS),
+    );
+    this.#capacity = this.#header[table.CAPACITY / 4]!;
+    this.#view(Math.min(FIRST_VIEW, this.#capacity));
+  }
+
+  register(start: number, length: number, flags: number, pageSize?: number): number {
+    const slot = this.#claim();
+    if (slot < 0) return -1;
+    const word = slot * I32_PER_SLOT;
+    const double = slot * F64_PER_SLOT;
+    const words = this.#words;
+    const doubles = this.#doubles;
+    words[word + FLAGS] = flags;
+    words[word + PAGE_SHIFT] = pageSize === undefined ? this.#pageShift : Math.log2(pageSize);
+    words[word + EVENTS] = 0;
+    words[word + VIOLATIONS] = 0;
+    doubles[double + FIRST_FAULT] = -1;
+    doubles[double + LAST_FAULT] = -1;
+    doubles[double + FIRST_VIOLATION] = -1;
+    doubles[double + LAST_VIOLATION] = -1;
+    this.#keys[2 * slot] = start;
+    this.#keys[2 * slot + 1] = start + length;
+    Atomics.store(words, word + STATE, table.STATE_ACTIVE);
+    return slot;
+  }
+
+  unregister(slot: number): void {
+    const words = this.#words;
+    const word = slot * I32_PER_SLOT;
+    Atomics.store(words, word + STATE, table.STATE_CLAIMED);
+    // A handler sets BUSY before it reads STATE, so one of the two sees the other.
+    while (Atomics.load(words, word + BUSY) !== 0);
+    this.#keys[2 * slot + 1] = 0;
+    Atomics.store(words, word + STATE, table.STATE_FREE);
+    Atomics.add(this.#header, FREE_SLOTS, 1);
+    this.#hints.push(slot);
+  }
+
+  events(slot: number): number {
+    return Atomics.load(this.#words, slot * I32_PER_SLOT + EVENTS) >>> 0;
+  }
+
+  totalEvents(): number {
+    return Atomics.load(this.#header, TOTAL_EVENTS) >>> 0;
+  }
+
+  readFaults(slot: number): Faults {
+    const word = slot * I32_PER_SLOT;
+    const double = slot * F64_PER_SLOT;
+    const events = Atomics.load(this.#words, word + EVENTS);
+    const violations = Atomics.load(this.#words, word + VIOLATIONS);
+    return {
+      count: (events - violations) >>> 0,
+      violations: violations >>> 0,
+      firstOffset: this.#doubles[double + FIRST_FAULT]!,
+      lastOffset: this.#doubles[double + LAST_FAULT]!,
+      firstViolation: this.#doubles[double + FIRST_VIOLATION]!,
+      lastViolation: this.#doubles[double + LAST_VIOLATION]!,
+    };
+  }
+
+  forgetFirst(slot: number): void {
+    this.#doubles[slot * F64_PER_SLOT + FIRST_FAULT] = -1;
+    this.#doubles[slot * F64_PER_SLOT + FIRST_VIOLATION] = -1;
+  }
+
+  setFlags(slot: number, flags: number): void {
+    Atomics.store(this.#words, slot * I32_PER_SLOT + FLAGS, flags);
+  }
+
+  isInstalled(): boolean {
+    return this.#signals.findRegion() === this.#region;
+  }
+
+  /** A slot that nobody else has: one of our own, one that others gave back, or a new one. */
+  #claim(): number {
+    for (let slot = this.#hints.pop(); slot !== undefined; slot = this.#hints.pop()) {
+      if (this.#take(slot)) return slot;
+    }
+    const header = this.#header;
+    const used = Math.min(Atomics.load(header, HIGH_WATER), this.#capacity);
+    // Mostly used: a new one is cheaper than to search. Mostly free: the search is short.
+    if (2 * Atomics.load(header, FREE_SLOTS) > used || used === this.#capacity) {
+      for (let tries = 0; tries < used; tries++) {
+        this.#cursor = this.#cursor + 1 < used ? this.#cursor + 1 : 0;
+        this.#view(this.#cursor + 1);
+        if (this.#take(this.#cursor)) return this.#cursor;
+      }
+    }
+    const slot = Atomics.add(header, HIGH_WATER, 1);
+    if (slot >= this.#capacity) {
+      Atomics.sub(header, HIGH_WATER, 1);
+      return -1;
+    }
+    this.#view(slot + 1);
+    if (this.#claimNew(slot)) return slot;
+    // Somebody's search found it below the new high water, and counted one free slot too few.
+    Atomics.add(header, FREE_SLOTS, 1);
+    return this.#claim();
+  }
+
+  #take(slot: number): boolean {
+    if (!this.#claimNew(slot)) return false;
+    Atomics.sub(this.#header, FREE_SLOTS, 1);
+    return true;
+  }
+
+  #claimNew(slot: number): boolean {
+    return Atomics.compareExchange(
+      this.#words,
+      slot * I32_PER_SLOT + STATE,
+      table.STATE_FREE,
+      table.STATE_CLAIMED,
+    ) === table.STATE_FREE;
+  }
+
+  /** Makes sure that the views reach the first `slots` slots. */
+  #view(slots: number): void {
+    if (slots <= this.#viewed) return;
+    this.#viewed = Math.min(Math.max(slots, 2 * this.#viewed), this.#capacity);
+    const keys = this.#region + table.TABLE_DISTANCE + table.KEYS;
+    const details = keys + this.#capacity * table.KEY_LENGTH;
+    const bufferAt = (address: number, length: number) =>
+      this.#runtime.bufferAt(BigInt(address), length);
+    this.#keys = new Float64Array(bufferAt(keys, this.#viewed * table.KEY_LENGTH));
+    const buffer = bufferAt(details, this.#viewed * table.DETAILS_LENGTH);
+    this.#words = new Int32Array(buffer);
+    this.#doubles = new Float64Array(buffer);
+  }
+}

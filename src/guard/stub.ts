@@ -1,0 +1,204 @@
+/**
+ * Opens our machine code as a library: system calls that give the kernel's own result, and calls of
+ * any C function, at the price of an ordinary foreign function in Deno, Bun and Node. Linux only.
+ */
+import { arm64Code, type MachineCode, x64Code } from "./code.ts";
+import { buildSharedObject, EM_AARCH64, EM_X86_64 } from "./elf.ts";
+
+/** What is needed of the Runtime port; src/ffi/runtime.ts has more. */
+export interface StubRuntime {
+  /** Opens a library and binds its functions. */
+  dlopen(
+    library: string,
+    table: Readonly<Record<string, { parameters: readonly StubType[]; result: StubType }>>,
+  ): unknown;
+  /** An ArrayBuffer over memory at an address, zero copy. */
+  bufferAt(address: bigint, length: number): ArrayBuffer;
+  /** The address of the first byte of a view. */
+  addressOf(view: ArrayBufferView): bigint;
+}
+
+/** The C types that occur here. */
+export type StubType = "f64" | "isize";
+
+/**
+ * Six integers to one. Doubles at the border: exact from -2^53 to 2^53, which covers every address,
+ * length and descriptor. All six must be given; 0 where the function has fewer.
+ */
+export type NativeCall = (
+  target: number,
+  a1: number,
+  a2: number,
+  a3: number,
+  a4: number,
+  a5: number,
+  a6: number,
+) => number;
+
+/** The functions of our machine code. */
+export interface Stub {
+  /** A system call by number. The kernel's result: -4095 to -1 is a negative error number. */
+  readonly mman_syscall: NativeCall;
+  /** A C function by address; its result is a pointer, a `size_t` or a `long`. */
+  readonly mman_invoke: NativeCall;
+  /** A C function by address; its result is an `int`. */
+  readonly mman_invoke_int: NativeCall;
+}
+
+/** What differs between the processors. */
+export interface Processor {
+  /** Our code for it. */
+  readonly code: MachineCode;
+  /** `e_machine` of its ELF files. */
+  readonly machine: number;
+  /** Its numbers of the system calls made here. */
+  readonly calls: Readonly<
+    Record<
+      "close" | "memfd_create" | "mmap" | "mprotect" | "munmap" | "rt_sigaction" | "write",
+      number
+    >
+  >;
+}
+
+const x64: Processor = {
+  code: x64Code,
+  machine: EM_X86_64,
+  calls: {
+    close: 3,
+    memfd_create: 319,
+    mmap: 9,
+    mprotect: 10,
+    munmap: 11,
+    rt_sigaction: 13,
+    write: 1,
+  },
+};
+
+const arm64: Processor = {
+  code: arm64Code,
+  machine: EM_AARCH64,
+  calls: {
+    close: 57,
+    memfd_create: 279,
+    mmap: 222,
+    mprotect: 226,
+    munmap: 215,
+    rt_sigaction: 134,
+    write: 64,
+  },
+};
+
+/** The running processor, or the reason why there is no code for it. */
+export function hostProcessor(): Processor | string {
+  const { platform, arch } = globalThis.process;
+  if (platform !== "linux") return `there is no machine code for ${platform}`;
+  if (arch === "x64") return x64;
+  if (arch === "arm64") return arm64;
+  return `there is no machine code for ${arch} processors`;
+}
+
+/** The bytes of a processor's code. */
+export function codeBytes({ code }: Processor): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(code.base64), (character) => character.charCodeAt(0));
+}
+
+/**
+ * libc's `syscall(2)` in the form of {@link Stub.mman_syscall}, for the calls before our own code
+ * runs, and where it may not. It answers -1 for every error.
+ *
+ * @param libraries Names under which libc may be found.
+ * @throws {Error} The runtime's own error if none of them can be opened.
+ */
+export function libcSystemCall(runtime: StubRuntime, libraries: readonly string[]): NativeCall {
+  const table = {
+    syscall: {
+      parameters: [
+        "isize", // long number
+        "isize", // ...: up to six integers or pointers
+        "isize",
+        "isize",
+        "isize",
+        "isize",
+        "isize",
+      ],
+      result: "isize", // long: depends on the call, or -1 and errno
+    },
+  } as const;
+  let failure: unknown;
+  for (const library of libraries) {
+    try {
+      const { syscall } = runtime.dlopen(library, table) as {
+        syscall(...numbers: bigint[]): number | bigint;
+      };
+      return (...numbers) => Number(syscall(...numbers.map(BigInt)));
+    } catch (error) {
+      failure ??= error;
+    }
+  }
+  throw failure;
+}
+
+const MFD_CLOEXEC = 0x1;
+const MFD_EXEC = 0x10;
+
+/**
+ * Opens the stub of the running processor.
+ *
+ * @param libraries Names under which libc may be found.
+ * @returns The functions, or the reason why the system does not allow them.
+ */
+export function openStub(runtime: StubRuntime, libraries: readonly string[]): Stub | string {
+  const processor = hostProcessor();
+  if (typeof processor === "string") return processor;
+  try {
+    return load(runtime, processor, libcSystemCall(runtime, libraries));
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+function load(runtime: StubRuntime, processor: Processor, call: NativeCall): Stub | string {
+  const exports = Object.entries(processor.code.symbols)
+    .filter(([name]) => !name.startsWith("mman_guard_"));
+  const object = buildSharedObject(
+    processor.machine,
+    codeBytes(processor),
+    Object.fromEntries(exports),
+  );
+  const { close, memfd_create, write } = processor.calls;
+  const name = new TextEncoder().encode("mman\0".padEnd(64, "\0"));
+  const nameAddress = Number(runtime.addressOf(name));
+  let fd = call(memfd_create, nameAddress, MFD_CLOEXEC | MFD_EXEC, 0, 0, 0, 0);
+  // Kernels before 6.3 do not know MFD_EXEC, and need none.
+  if (fd < 0) fd = call(memfd_create, nameAddress, MFD_CLOEXEC, 0, 0, 0, 0);
+  if (fd < 0) return "the system refuses to make a memory file (memfd_create)";
+  try {
+    const address = Number(runtime.addressOf(object));
+    if (call(write, fd, address, object.length, 0, 0, 0) !== object.length) {
+      return "the system refuses to write a memory file";
+    }
+    const signature = {
+      parameters: ["f64", "f64", "f64", "f64", "f64", "f64", "f64"],
+      result: "f64",
+    } as const;
+    return runtime.dlopen(`/proc/self/${spelling(object)}fd/${fd}`, {
+      mman_syscall: signature,
+      mman_invoke: signature,
+      mman_invoke_int: signature,
+    }) as Stub;
+  } finally {
+    call(close, fd, 0, 0, 0, 0, 0);
+  }
+}
+
+/**
+ * A detour in the path that depends on the content. glibc takes a path that it has opened before for
+ * the same library, and descriptors are reused: another version of this library may have had ours.
+ */
+function spelling(object: Uint8Array): string {
+  let hash = 0;
+  for (const byte of object) hash = (Math.imul(hash, 31) + byte) | 0;
+  let path = "";
+  for (let bit = 0; bit < 16; bit++) path += hash >>> bit & 1 ? "./" : "/";
+  return path;
+}

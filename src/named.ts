@@ -1,0 +1,116 @@
+/** Named shared memory: names and options checked, failures explained. */
+import { checkInteger, show } from "./check.ts";
+import { explain, MMapInvalidParameterError } from "./errors.ts";
+import type { NamedMemory, Platform } from "./ffi/platform.ts";
+
+/** Options of {@link MemoryMap.createNamed}. */
+export interface CreateNamedOptions {
+  /** Permission bits, before the umask. Default 0o600: this user only. */
+  permissions?: number;
+  /**
+   * Take the name away when this process closes the map or ends, also by `kill -9` (then by whoever
+   * opens the name next). Default false: it stays until `unlinkNamed`.
+   */
+  owned?: boolean;
+}
+
+/** Options of {@link MemoryMap.openNamed}. */
+export interface OpenNamedOptions {
+  /** `"r+"` (default) reads and writes, `"r"` only reads. */
+  mode?: "r" | "r+";
+  /** Bytes that the memory must have at least; only so many are mapped. Default: all. */
+  size?: number;
+}
+
+const MAX_NAME_LENGTH = 250;
+const encoder = new TextEncoder();
+
+/** The name without the slash that POSIX puts in front. */
+export function checkSharedName(name: string): string {
+  const plain = typeof name === "string" && name.startsWith("/") ? name.slice(1) : name;
+  const valid = typeof plain === "string" && plain !== "" && plain !== "." && plain !== ".." &&
+    // deno-lint-ignore no-control-regex -- NUL ends a name in C
+    !/[/\\\0]/.test(plain) && encoder.encode(plain).length <= MAX_NAME_LENGTH;
+  if (valid) return plain;
+  throw new MMapInvalidParameterError(
+    `Cannot use ${show(name)} as a name of shared memory: it must have 1 to ${MAX_NAME_LENGTH} ` +
+      "bytes, and no slash, backslash or NUL but a slash in front",
+  );
+}
+
+/** The error of a system without named memory. */
+function lacking(platform: Platform): Error {
+  return new MMapInvalidParameterError(
+    `Cannot use named shared memory: ${platform.name} cannot do it here; map a file with mode "r+"`,
+  );
+}
+
+/** Creates the memory of a name that is free. */
+export function createNamed(
+  platform: Platform,
+  name: string,
+  size: number,
+  { permissions = 0o600, owned = false }: CreateNamedOptions,
+): NamedMemory {
+  checkInteger("a size in bytes", size, 1);
+  checkInteger("permission bits", permissions, 0);
+  if (platform.openNamed === undefined) throw lacking(platform);
+  try {
+    return platform.openNamed(name, { create: { size, permissions }, write: true, owned });
+  } catch (error) {
+    throw explain(
+      `Cannot create shared memory ${show(name)} of ${size} bytes`,
+      error,
+      undefined,
+      (error as { code?: unknown }).code === "EEXIST"
+        ? "the name is taken; open it with openNamed(), or take it away with unlinkNamed()"
+        : undefined,
+    );
+  }
+}
+
+/** Opens the memory of a name. */
+export function openNamed(
+  platform: Platform,
+  name: string,
+  { mode = "r+", size }: OpenNamedOptions,
+): NamedMemory {
+  if (mode !== "r" && mode !== "r+") {
+    throw new MMapInvalidParameterError(
+      `Cannot open shared memory with mode ${show(mode)}: it must be "r" or "r+"`,
+    );
+  }
+  if (size !== undefined) checkInteger("a size in bytes", size, 1);
+  if (platform.openNamed === undefined) throw lacking(platform);
+  let memory: NamedMemory;
+  try {
+    memory = platform.openNamed(name, { create: undefined, write: mode === "r+", owned: false });
+  } catch (error) {
+    const code = (error as { code?: unknown }).code;
+    throw explain(
+      `Cannot open shared memory ${show(name)}`,
+      error,
+      undefined,
+      code === "ENOENT"
+        ? "nobody has created it; use createNamed()"
+        : code === "ELOOP"
+        ? "the name is a symbolic link, which is refused; take it away with unlinkNamed()"
+        : undefined,
+    );
+  }
+  if (size === undefined || size <= memory.size) return memory;
+  memory.close();
+  throw new MMapInvalidParameterError(
+    `Cannot map ${size} bytes of shared memory ${show(name)}: it has ${memory.size} bytes`,
+  );
+}
+
+/** Takes a name away. */
+export function unlinkNamed(platform: Platform, name: string): void {
+  if (platform.unlinkNamed === undefined) throw lacking(platform);
+  try {
+    platform.unlinkNamed(name);
+  } catch (error) {
+    throw explain(`Cannot unlink shared memory ${show(name)}`, error);
+  }
+}
