@@ -4,11 +4,26 @@
  */
 import type { Runtime } from "./ffi/runtime.ts";
 
+/** What views of a mapping are made of. */
+export interface Views {
+  /** Bytes that one buffer can cover at most. */
+  readonly limit: number;
+  /** Bytes that a range may have so that some buffer holds it, wherever it starts. */
+  readonly span: number;
+  /**
+   * A buffer that holds a range within the mapping, and where it starts in the mapping. The range
+   * must not be longer than `limit`; it starts a multiple of `unit` bytes into the buffer.
+   */
+  covering(offset: number, length: number, unit?: number): { buffer: ArrayBuffer; start: number };
+  /** Empties all views; returns whether that was possible. */
+  detach(): boolean;
+}
+
 /** Keeps a map alive as long as one of its buffers, and so any view of it, is. */
 const owners = new WeakMap<ArrayBufferLike, object>();
 
 /** The ArrayBuffers over one mapping, made as they are asked for. */
-export class Buffers {
+export class Buffers implements Views {
   readonly #runtime: Runtime;
   readonly #address: bigint;
   readonly #size: number;

@@ -355,6 +355,8 @@ export class Cursor {
    * part of the map must not be made unreadable with `mprotect()`.
    *
    * @throws {MMapProtectionError} If the bytes may not be read; from the iterator.
+   * @throws {MMapInvalidParameterError} If a line is longer than one ArrayBuffer can be (4 GiB in
+   * Bun); from the iterator.
    * @throws {MMapClosedError} If the map is closed; from the iterator, if it happens later.
    *
    * @example

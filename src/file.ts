@@ -45,6 +45,10 @@ export interface OpenOptions {
   lockTimeout?: number;
   /** Whether child processes made by `fork` get the mapping. Default false. */
   inherit?: boolean;
+  /**
+   * Make `buffer` a true SharedArrayBuffer: see {@link AnonymousOptions}. Default false.
+   */
+  sharedBuffer?: boolean;
   /** A name of the user's, kept as `map.name`. */
   name?: string;
 }

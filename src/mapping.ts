@@ -2,7 +2,7 @@
  * The state of one mapping and everything that changes it: views, protections, growth, holes, the
  * end. `MemoryMap` is its public face; the other files of the library work on this class.
  */
-import { Buffers } from "./buffers.ts";
+import { Buffers, type Views } from "./buffers.ts";
 import { checkInteger, checkRange } from "./check.ts";
 import {
   explain,
@@ -15,6 +15,7 @@ import { hostConstants } from "./ffi/host.ts";
 import { type Platform, SystemCallError } from "./ffi/platform.ts";
 import type { Descriptor } from "./file.ts";
 import { Protections, UNMAPPED } from "./protections.ts";
+import { addressOfMemory, createSharedMemory, SharedViews } from "./shared_pages.ts";
 
 const { PROT_READ, PROT_WRITE, MAP_SHARED } = hostConstants;
 
@@ -25,8 +26,16 @@ const NO_HUGE_PAGES =
   "reserve huge pages (sysctl vm.nr_hugepages=N), or use transparent ones with " +
   'hint("hugePages")';
 
+/** A mapping that several threads of this process hold. */
+interface Sharing {
+  /** How many hold it; the last one gives it back. */
+  readonly holders: Int32Array<SharedArrayBuffer>;
+  /** A descriptor of the file that belongs to all of them, or -1. */
+  readonly fd: number;
+}
+
 /** What must be given back when a map ends; kept apart from the map so that a finalizer can. */
-export interface Holdings {
+interface Holdings {
   readonly platform: Platform;
   /** Page-aligned start and length of what is mapped; length 0 if nothing is. */
   base: bigint;
@@ -34,31 +43,41 @@ export interface Holdings {
   readonly file: Descriptor | undefined;
   /** The size that the file gets at the end. */
   readonly truncateOnClose: number | undefined;
+  /** Whether the pages are those of a `WebAssembly.Memory`, which the engine unmaps. */
+  readonly inMemory: boolean;
+  sharing: Sharing | undefined;
 }
 
-function giveBack({ platform, base, length, file, truncateOnClose }: Holdings): void {
+/**
+ * How the pages end: unmapped, turned into zeros, left to the engine that unmaps them, or kept for
+ * ever because somebody else holds a view that cannot be emptied.
+ */
+type Ending = "unmap" | "blank" | "leave" | "keep";
+
+function giveBack(holdings: Holdings, ending: Ending): void {
+  const { platform, base, length, file, sharing, truncateOnClose } = holdings;
   try {
-    if (length > 0) platform.unmap(base, length);
+    if (ending === "keep") return;
+    // Others go on with the pages.
+    if (sharing !== undefined && Atomics.sub(sharing.holders, 0, 1) > 1) return;
+    if (sharing !== undefined && sharing.fd !== -1) platform.closeDuplicate(sharing.fd);
+    if (length > 0 && ending === "unmap") platform.unmap(base, length);
+    if (length > 0 && ending === "blank") platform.blank(base, length);
   } finally {
-    endFile(platform, file, truncateOnClose);
-  }
-}
-
-function endFile(
-  platform: Platform,
-  file: Descriptor | undefined,
-  truncateOnClose: number | undefined,
-): void {
-  try {
-    if (file !== undefined && truncateOnClose !== undefined) {
-      platform.truncate(file.fd, truncateOnClose);
+    try {
+      if (file !== undefined && truncateOnClose !== undefined) {
+        platform.truncate(file.fd, truncateOnClose);
+      }
+    } finally {
+      file?.close();
     }
-  } finally {
-    file?.close();
   }
 }
 
-const finalizers = new FinalizationRegistry<Holdings>(giveBack);
+const finalizers = new FinalizationRegistry<Holdings>((holdings) =>
+  // A memory of the engine is gone by now, and its addresses may be somebody else's.
+  giveBack(holdings, holdings.inMemory ? "leave" : "unmap")
+);
 
 /** What to map. */
 export interface MapRequest {
@@ -75,6 +94,41 @@ export interface MapRequest {
   readonly unit?: number;
   readonly inherit?: boolean;
   readonly truncateOnClose?: number | undefined;
+  /** Whether the bytes are to be a SharedArrayBuffer. */
+  readonly sharedBuffer?: boolean;
+}
+
+/**
+ * A mapping for other threads of the same process: {@link MemoryMap.share} makes it, `postMessage`
+ * carries it, {@link MemoryMap.attach} takes it. What is in it is not for use.
+ */
+export interface MapHandle {
+  /** What it is. */
+  readonly kind: "mman map";
+  /** The process it is good for. */
+  readonly pid: number;
+  /** Address of the first page. */
+  readonly base: bigint;
+  /** Bytes mapped. */
+  readonly length: number;
+  /** Bytes of the map. */
+  readonly size: number;
+  /** Its protection. */
+  readonly prot: number;
+  /** Its flags. */
+  readonly flags: number;
+  /** Its place in the file. */
+  readonly offset: number;
+  /** Its path. */
+  readonly path: string | undefined;
+  /** Its name. */
+  readonly name: string | undefined;
+  /** A descriptor for all holders, or -1. */
+  readonly fd: number;
+  /** Counts the holders. */
+  readonly holders: SharedArrayBuffer;
+  /** The memory whose pages it lies over, with `sharedBuffer`. */
+  readonly memory: WebAssembly.Memory | undefined;
 }
 
 /** Whole pages. */
@@ -94,7 +148,7 @@ export class Mapping {
   readonly #owner: object;
   readonly #holdings: Holdings;
   readonly #request: MapRequest;
-  #buffers: Buffers;
+  #buffers: Views;
   #protections: Protections;
   /** The view of everything, once it was needed; empty when closed or transferred away. */
   #view: Uint8Array<ArrayBuffer> | undefined;
@@ -109,34 +163,28 @@ export class Mapping {
   generation = 0;
   #pins = 0;
 
+  /** The memory whose pages the mapping lies over, with `sharedBuffer`. */
+  readonly memory: WebAssembly.Memory | undefined;
+
   /**
-   * Maps the pages that hold the range asked for.
+   * Maps the pages that hold the range asked for, or takes part in a mapping that is there.
    *
    * @param what The request, for an error message.
    * @param owner The public object; kept alive by views, watched by the finalizer.
+   * @param handle The mapping to take part in, already counted as held.
    */
-  constructor(what: string, request: MapRequest, owner: object) {
+  constructor(what: string, request: MapRequest, owner: object, handle?: MapHandle) {
     const { platform, size, prot, flags, file, offset = 0, path, name } = request;
     const slack = offset % platform.allocationGranularity;
-    const length = this.#mappedLength(request, size);
-    let base = 0n;
-    if (length > 0) {
-      try {
-        base = platform.map(length, prot, flags, file?.fd ?? -1, offset - slack);
-      } catch (error) {
-        throw explain(
-          what,
-          error,
-          MMapAllocationError,
-          request.unit === undefined ? undefined : NO_HUGE_PAGES,
-        );
-      }
-    }
+    const length = handle?.length ?? this.#mappedLength(request, size);
     this.platform = platform;
     this.flags = flags;
     this.offset = offset;
     this.path = path;
     this.name = name;
+    this.memory = handle?.memory ??
+      (request.sharedBuffer === true ? createSharedMemory(what, length) : undefined);
+    const base = handle?.base ?? this.#mapPages(what, request, length, offset - slack);
     this.addr = length === 0 ? 0n : base + BigInt(slack);
     this.size = size;
     this.prot = prot;
@@ -148,16 +196,81 @@ export class Mapping {
       length,
       file,
       truncateOnClose: request.truncateOnClose,
+      inMemory: this.memory !== undefined,
+      sharing: handle && { holders: new Int32Array(handle.holders), fd: handle.fd },
     };
-    this.#buffers = new Buffers(platform.runtime, this.addr, size, owner);
+    this.#buffers = this.memory === undefined
+      ? new Buffers(platform.runtime, this.addr, size, owner)
+      : new SharedViews(this.memory, slack, size);
     this.#protections = new Protections(size, prot);
-    try {
-      this.#settle();
-    } catch (error) {
-      if (length > 0) platform.unmap(base, length);
-      throw explain(what, error);
+    if (handle === undefined) {
+      try {
+        this.#settle();
+      } catch (error) {
+        if (length > 0 && this.memory === undefined) platform.unmap(base, length);
+        throw explain(what, error);
+      }
     }
     finalizers.register(owner, this.#holdings, this);
+  }
+
+  /** Asks the platform for pages, over those of a shared memory if there is one. */
+  #mapPages(what: string, request: MapRequest, length: number, offset: number): bigint {
+    const { platform, prot, flags, file } = request;
+    if (length === 0) return 0n;
+    const fd = file?.fd ?? -1;
+    try {
+      if (this.memory === undefined) return platform.map(length, prot, flags, fd, offset);
+      if (platform.mapOver === undefined) {
+        throw new MMapInvalidParameterError(
+          `${what} as a SharedArrayBuffer: ${platform.name} cannot map over pages; leave ` +
+            "sharedBuffer out",
+        );
+      }
+      const base = addressOfMemory(platform.runtime, this.memory);
+      platform.mapOver(base, length, prot, flags, fd, offset);
+      return base;
+    } catch (error) {
+      const cure = request.unit === undefined ? undefined : NO_HUGE_PAGES;
+      throw explain(what, error, MMapAllocationError, cure);
+    }
+  }
+
+  /** A handle for other threads. */
+  handle(): MapHandle {
+    this.use("share", 0, 0, 0);
+    const holdings = this.#holdings;
+    const { platform, base, length } = holdings;
+    if (holdings.sharing === undefined) {
+      const holders = new Int32Array(new SharedArrayBuffer(4));
+      holders[0] = 1;
+      const fd = this.call(
+        "Cannot share a map",
+        () => this.fd === -1 ? -1 : platform.duplicate(this.fd),
+      );
+      holdings.sharing = { holders, fd };
+    }
+    return {
+      kind: "mman map",
+      pid: process.pid,
+      base,
+      length,
+      size: this.size,
+      prot: this.prot,
+      flags: this.flags,
+      offset: this.offset,
+      path: this.path,
+      name: this.name,
+      fd: holdings.sharing.fd,
+      holders: holdings.sharing.holders.buffer,
+      memory: this.memory,
+    };
+  }
+
+  /** Whether others hold the same pages, which must stay where they are then. */
+  get #held(): boolean {
+    const { sharing } = this.#holdings;
+    return sharing !== undefined && Atomics.load(sharing.holders, 0) > 1;
   }
 
   /** The descriptor of the file, or -1. */
@@ -236,7 +349,8 @@ export class Mapping {
     this.use(verb, 0, this.size, 0);
     // The length differs when the user has transferred the buffer away.
     if (this.#view?.length !== this.size) {
-      this.#view = new Uint8Array(this.covering(0, this.size).buffer);
+      const { buffer, start } = this.covering(0, this.size);
+      this.#view = new Uint8Array(buffer, -start, this.size);
     }
     return this.#view;
   }
@@ -247,7 +361,8 @@ export class Mapping {
       return this.#view.subarray(offset, offset + length);
     }
     const { buffer, start } = this.covering(offset, length);
-    if (start === 0 && buffer.byteLength === this.size) this.#view = new Uint8Array(buffer);
+    const coversAll = start <= 0 && buffer.byteLength + start >= this.size;
+    if (coversAll) this.#view = new Uint8Array(buffer, -start, this.size);
     return new Uint8Array(buffer, offset - start, length);
   }
 
@@ -298,6 +413,7 @@ export class Mapping {
   unmapRange(offset: number, length: number): void {
     const pages = this.pagesInside("unmap", offset, length);
     if (pages === undefined) return;
+    this.#checkMovable(`Cannot unmap ${length} bytes at offset ${offset}`);
     this.#detach();
     this.call(
       `Cannot unmap ${length} bytes at offset ${offset}`,
@@ -330,6 +446,7 @@ export class Mapping {
           "createMemfd(), or a file",
       );
     }
+    this.#checkMovable(what);
     if (size === this.size) return;
 
     const fileSize = file === undefined ? 0 : this.platform.fileInfo(file.fd).size;
@@ -349,6 +466,20 @@ export class Mapping {
       throw error;
     }
     if (!growing) truncate(end);
+  }
+
+  /** Throws if the pages must stay as they are. */
+  #checkMovable(what: string): void {
+    if (this.memory !== undefined) {
+      throw new MMapInvalidParameterError(
+        `${what}: a map with sharedBuffer stays as it is; close it and map again`,
+      );
+    }
+    if (this.#held) {
+      throw new MMapInvalidParameterError(
+        `${what}: other threads are attached to it; let them close it first`,
+      );
+    }
   }
 
   /** Keeps the pages mapped, even through `close()`, until `operation` is over. */
@@ -382,22 +513,10 @@ export class Mapping {
   }
 
   #end(): void {
-    if (!this.#moved) return giveBack(this.#holdings);
-    const { platform, file, truncateOnClose } = this.#holdings;
-    try {
-      this.#abandon();
-    } finally {
-      endFile(platform, file, truncateOnClose);
-    }
-  }
-
-  /**
-   * Leaves the addresses to a view that was transferred, say to a Worker: the bytes become zeros,
-   * so that whoever has it never touches foreign memory.
-   */
-  #abandon(): void {
-    const { platform, base, length } = this.#holdings;
-    if (length > 0) platform.blank(base, length);
+    // A view that was transferred, say to a Worker, is still there: its bytes become zeros and its
+    // addresses stay taken, so that whoever has it never touches foreign memory.
+    const zeros = this.#moved || this.memory !== undefined;
+    giveBack(this.#holdings, this.#moved && this.#held ? "keep" : zeros ? "blank" : "unmap");
   }
 
   #mappedLength(request: MapRequest, size: number): number {
@@ -428,7 +547,7 @@ export class Mapping {
         platform.memory.memmove(base, holdings.base, Math.min(holdings.length, length));
         platform.protect(base, length, prot);
       }
-      if (this.#moved) this.#abandon();
+      if (this.#moved) platform.blank(holdings.base, holdings.length);
       else if (holdings.length > 0) platform.unmap(holdings.base, holdings.length);
       this.#moved = false;
     }

@@ -8,7 +8,7 @@
 import { allocateAsync, type AsyncOptions, msyncAsync, prefaultAsync } from "./background.ts";
 import { checkBits, checkInteger, show } from "./check.ts";
 import { Cursor } from "./cursor.ts";
-import { explain, MMapInvalidParameterError } from "./errors.ts";
+import { explain, MMapClosedError, MMapInvalidParameterError } from "./errors.ts";
 import { hostConstants, platform } from "./ffi/host.ts";
 import type { MemoryStats, Platform } from "./ffi/platform.ts";
 import {
@@ -19,7 +19,7 @@ import {
   openFileAsync,
   type OpenOptions,
 } from "./file.ts";
-import { Mapping, type MapRequest } from "./mapping.ts";
+import { type MapHandle, Mapping, type MapRequest } from "./mapping.ts";
 import * as memory from "./memory_operations.ts";
 import {
   checkSharedName,
@@ -63,6 +63,13 @@ export interface AnonymousOptions {
   hugePages?: boolean;
   /** Fault all pages in before the call returns. Default false. */
   populate?: boolean;
+  /**
+   * Make `buffer` a true SharedArrayBuffer: it posts to Workers, `Atomics.wait` works on it, and a
+   * WebAssembly module computes on it through `wasmMemory`. The map cannot be resized then, and
+   * `close()` leaves zeros behind. Up to 4 GiB, more where the engine has memory64. Linux, macOS.
+   * Default false.
+   */
+  sharedBuffer?: boolean;
 }
 
 /** Options of {@link MemoryMap.createMemfd}. */
@@ -71,6 +78,8 @@ export interface MemfdMapOptions {
   name?: string;
   /** Use huge pages of the reserved pool (`vm.nr_hugepages`). Default false. */
   hugePages?: boolean;
+  /** Make `buffer` a SharedArrayBuffer: see {@link AnonymousOptions}. Default false. */
+  sharedBuffer?: boolean;
 }
 
 // deno-lint-ignore ban-types -- the abstract class %TypedArray% has no name in TypeScript
@@ -101,8 +110,8 @@ const encoder = new TextEncoder();
 export class MemoryMap implements Disposable {
   readonly #map: Mapping;
 
-  private constructor(what: string, request: MapRequest) {
-    this.#map = new Mapping(what, request, this);
+  private constructor(what: string, request: MapRequest, handle?: MapHandle) {
+    this.#map = new Mapping(what, request, this, handle);
   }
 
   /**
@@ -149,6 +158,7 @@ export class MemoryMap implements Disposable {
       prot,
       flags: allFlags,
       name: options.name,
+      sharedBuffer: options.sharedBuffer === true,
       ...(unit === undefined ? {} : { unit }),
     });
     return options.populate === true ? map.#populated() : map;
@@ -208,7 +218,7 @@ export class MemoryMap implements Disposable {
   static createMemfd(size: number, options: MemfdMapOptions = {}): MemoryMap {
     checkInteger("a size in bytes", size, 1);
     const system = platform();
-    const { name = "mman", hugePages = false } = options;
+    const { name = "mman", hugePages = false, sharedBuffer = false } = options;
     if (system.memfd === undefined) {
       throw paging.unsupported(system, "create a memfd", "use createNamed()");
     }
@@ -227,6 +237,7 @@ export class MemoryMap implements Disposable {
           flags: MAP_SHARED,
           file,
           name,
+          sharedBuffer,
           ...(unit === undefined ? {} : { unit }),
         });
       } catch (error) {
@@ -411,7 +422,8 @@ export class MemoryMap implements Disposable {
     const plain = checkSharedName(name);
     const shared = createNamed(system, plain, size, options);
     try {
-      return MemoryMap.#mapNamed(system, plain, shared, size, PROT_READ | PROT_WRITE);
+      const prot = PROT_READ | PROT_WRITE;
+      return MemoryMap.#mapNamed(system, plain, shared, size, prot, options.sharedBuffer === true);
     } catch (error) {
       if (options.owned !== true) unlinkNamed(system, plain);
       throw error;
@@ -431,7 +443,8 @@ export class MemoryMap implements Disposable {
     const plain = checkSharedName(name);
     const shared = openNamed(system, plain, options);
     const prot = options.mode === "r" ? PROT_READ : PROT_READ | PROT_WRITE;
-    return MemoryMap.#mapNamed(system, plain, shared, options.size ?? shared.size, prot);
+    const { size = shared.size, sharedBuffer = false } = options;
+    return MemoryMap.#mapNamed(system, plain, shared, size, prot, sharedBuffer);
   }
 
   /**
@@ -444,12 +457,66 @@ export class MemoryMap implements Disposable {
     unlinkNamed(platform(), checkSharedName(name));
   }
 
+  /**
+   * Takes part in the map of another thread of this process, without a copy. The pages stay until the
+   * last holder has closed its map; what they do to each other's views is nothing.
+   *
+   * @param handle What {@link MemoryMap.share} gave, after `postMessage`.
+   * @throws {MMapClosedError} If all who held the map have closed it.
+   * @throws {MMapInvalidParameterError} If it is not a handle, or one of another process.
+   *
+   * @example
+   * ```ts
+   * import { MemoryMap } from "@mman/mman";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const map = MemoryMap.createAnonymous(4096);
+   * const handle = structuredClone(map.share()); // as postMessage does
+   * using other = MemoryMap.attach(handle);
+   * map.write("here");
+   * map.close();
+   * assertEquals(new TextDecoder().decode(other.read(4)), "here");
+   * ```
+   */
+  static attach(handle: MapHandle): MemoryMap {
+    const system = platform();
+    const what = "Cannot attach to a map";
+    if (handle?.kind !== "mman map" || !(handle.holders instanceof SharedArrayBuffer)) {
+      throw new MMapInvalidParameterError(
+        `${what} with ${show(handle)}: give what share() returned`,
+      );
+    }
+    if (handle.pid !== process.pid) {
+      throw new MMapInvalidParameterError(
+        `${what} of process ${handle.pid} from process ${process.pid}: between processes, open ` +
+          "the file, or use createNamed() and openNamed()",
+      );
+    }
+    const holders = new Int32Array(handle.holders);
+    let count: number;
+    do {
+      count = Atomics.load(holders, 0);
+      if (count < 1) {
+        throw new MMapClosedError(`${what}: all who held it have closed it; share it again`);
+      }
+    } while (Atomics.compareExchange(holders, 0, count, count + 1) !== count);
+    const { size, prot, flags, offset, path, name, fd } = handle;
+    // The descriptor belongs to all holders; the last one closes it.
+    const file = fd === -1 ? undefined : { fd, close: () => {} };
+    return new MemoryMap(
+      what,
+      { platform: system, size, prot, flags, file, offset, path, name },
+      handle,
+    );
+  }
+
   static #mapNamed(
     system: Platform,
     name: string,
     file: Descriptor,
     size: number,
     prot: number,
+    sharedBuffer: boolean,
   ): MemoryMap {
     try {
       return new MemoryMap(`Cannot map ${size} bytes of shared memory ${show(name)}`, {
@@ -459,6 +526,7 @@ export class MemoryMap implements Disposable {
         flags: MAP_SHARED,
         file,
         name,
+        sharedBuffer,
       });
     } catch (error) {
       file.close();
@@ -479,6 +547,7 @@ export class MemoryMap implements Disposable {
       name: options.name,
       inherit: options.inherit === true,
       truncateOnClose: options.truncateOnClose,
+      sharedBuffer: options.sharedBuffer === true,
     });
     const { access = "normal" } = options;
     if (access !== "normal") map.hint(access);
@@ -1127,6 +1196,30 @@ export class MemoryMap implements Disposable {
    */
   stats(): MemoryStats {
     return paging.stats(this.#map);
+  }
+
+  /**
+   * A small handle that `postMessage` carries to the other threads of this process, where
+   * {@link MemoryMap.attach} turns it into the same memory. While others are attached the map cannot
+   * be resized.
+   *
+   * @throws {MMapClosedError} If the map is closed.
+   */
+  share(): MapHandle {
+    return this.#map.handle();
+  }
+
+  /**
+   * With `sharedBuffer`, the WebAssembly memory whose pages the map lies over: a module that imports
+   * it computes on the mapped bytes in place, from {@link MemoryMap.wasmOffset} on. Else undefined.
+   */
+  get wasmMemory(): WebAssembly.Memory | undefined {
+    return this.#map.closed ? undefined : this.#map.memory;
+  }
+
+  /** Bytes from the start of {@link MemoryMap.wasmMemory} to the first byte of the map. */
+  get wasmOffset(): number | undefined {
+    return this.wasmMemory === undefined ? undefined : this.bytes.byteOffset;
   }
 
   /** A file-like face with a position, as Python's mmap object has it. */

@@ -12,6 +12,8 @@ export interface CreateNamedOptions {
    * opens the name next). Default false: it stays until `unlinkNamed`.
    */
   owned?: boolean;
+  /** Make `buffer` a SharedArrayBuffer: see {@link AnonymousOptions}. Default false. */
+  sharedBuffer?: boolean;
 }
 
 /** Options of {@link MemoryMap.openNamed}. */
@@ -20,6 +22,8 @@ export interface OpenNamedOptions {
   mode?: "r" | "r+";
   /** Bytes that the memory must have at least; only so many are mapped. Default: all. */
   size?: number;
+  /** Make `buffer` a SharedArrayBuffer: see {@link AnonymousOptions}. Default false. */
+  sharedBuffer?: boolean;
 }
 
 const MAX_NAME_LENGTH = 250;

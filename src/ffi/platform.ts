@@ -171,6 +171,15 @@ export interface Platform {
 
   /** Maps a file, or anonymous memory when `fd` is -1; returns the address. */
   map(length: number, prot: number, flags: number, fd: number, offset: number): bigint;
+  /** Like `map`, over pages that are mapped at `address` already. */
+  mapOver?(
+    address: bigint,
+    length: number,
+    prot: number,
+    flags: number,
+    fd: number,
+    offset: number,
+  ): void;
   /** Takes a mapping away. */
   unmap(address: bigint, length: number): void;
   /** Replaces mapped pages by zero pages that may be read and written; the addresses stay taken. */

@@ -206,6 +206,7 @@ export function checker(errno: () => number): (result: number, syscall: string) 
 export type PosixCalls = Pick<
   Platform,
   | "map"
+  | "mapOver"
   | "unmap"
   | "blank"
   | "reserve"
@@ -236,6 +237,16 @@ export function posixCalls(
   return {
     map(length: number, prot: number, flags: number, fd: number, offset: number): bigint {
       return map(0n, length, prot, flags, fd, offset);
+    },
+    mapOver(
+      address: bigint,
+      length: number,
+      prot: number,
+      flags: number,
+      fd: number,
+      offset: number,
+    ): void {
+      map(address, length, prot, flags | constants.MAP_FIXED, fd, offset);
     },
     unmap(address: bigint, length: number): void {
       check(libc.munmap(address, BigInt(length)), "munmap");
