@@ -3,7 +3,8 @@
  * AbortSignal, `close()` and `resize()` are heeded between two pieces.
  */
 import { checkInteger, show } from "./check.ts";
-import { explain, MMapClosedError } from "./errors.ts";
+import { MMapClosedError } from "./errors.ts";
+import { explain } from "./explain.ts";
 import { hostConstants } from "./ffi/host.ts";
 import type { Platform } from "./ffi/platform.ts";
 import type { OpenedFile } from "./file.ts";

@@ -2,7 +2,8 @@
 import fs from "node:fs";
 import { fileURLToPath } from "node:url";
 import { checkInteger, show } from "./check.ts";
-import { explain, MMapError, MMapInvalidParameterError } from "./errors.ts";
+import { MMapError, MMapInvalidParameterError } from "./errors.ts";
+import { explain } from "./explain.ts";
 import type { FileInfo, Platform } from "./ffi/platform.ts";
 
 /** How {@link MemoryMap.open} opens and maps a file. */

@@ -5,12 +5,12 @@
 import { Buffers, type Views } from "./buffers.ts";
 import { checkInteger, checkRange } from "./check.ts";
 import {
-  explain,
   MMapAllocationError,
   MMapClosedError,
   MMapInvalidParameterError,
   MMapProtectionError,
 } from "./errors.ts";
+import { explain } from "./explain.ts";
 import { hostConstants } from "./ffi/host.ts";
 import { type Platform, SystemCallError } from "./ffi/platform.ts";
 import type { Descriptor } from "./file.ts";

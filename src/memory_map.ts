@@ -8,7 +8,8 @@
 import { allocateAsync, type AsyncOptions, msyncAsync, prefaultAsync } from "./background.ts";
 import { checkBits, checkInteger, show } from "./check.ts";
 import { Cursor } from "./cursor.ts";
-import { explain, MMapClosedError, MMapInvalidParameterError } from "./errors.ts";
+import { MMapClosedError, MMapInvalidParameterError } from "./errors.ts";
+import { explain } from "./explain.ts";
 import { hostConstants, platform } from "./ffi/host.ts";
 import type { MemoryStats, Platform } from "./ffi/platform.ts";
 import {
@@ -84,8 +85,6 @@ export interface MemfdMapOptions {
 
 // deno-lint-ignore ban-types -- the abstract class %TypedArray% has no name in TypeScript
 const TypedArray = Object.getPrototypeOf(Uint8Array) as Function;
-
-const encoder = new TextEncoder();
 
 /**
  * Bytes of memory: of a file, or anonymous. The bytes are handed out without copying, as typed

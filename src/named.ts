@@ -1,6 +1,7 @@
 /** Named shared memory: names and options checked, failures explained. */
 import { checkInteger, show } from "./check.ts";
-import { explain, MMapInvalidParameterError } from "./errors.ts";
+import { MMapInvalidParameterError } from "./errors.ts";
+import { explain } from "./explain.ts";
 import type { NamedMemory, Platform } from "./ffi/platform.ts";
 
 /** Options of {@link MemoryMap.createNamed}. */
@@ -33,7 +34,6 @@ const encoder = new TextEncoder();
 export function checkSharedName(name: string): string {
   const plain = typeof name === "string" && name.startsWith("/") ? name.slice(1) : name;
   const valid = typeof plain === "string" && plain !== "" && plain !== "." && plain !== ".." &&
-    // deno-lint-ignore no-control-regex -- NUL ends a name in C
     !/[/\\\0]/.test(plain) && encoder.encode(plain).length <= MAX_NAME_LENGTH;
   if (valid) return plain;
   throw new MMapInvalidParameterError(

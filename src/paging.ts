@@ -1,30 +1,12 @@
 /** Ranges of a mapping and where their pages are: advice, residency, faulting in, discarding. */
 import { show } from "./check.ts";
-import { explain, MMapInvalidParameterError } from "./errors.ts";
+import { MMapInvalidParameterError } from "./errors.ts";
+import { explain } from "./explain.ts";
 import { hostConstants } from "./ffi/host.ts";
 import { type MemoryStats, type Platform, SystemCallError } from "./ffi/platform.ts";
 import type { Mapping } from "./mapping.ts";
 
 const c = hostConstants;
-
-/** Advice that never changes what a range holds. */
-const hints = {
-  normal: "MADV_NORMAL",
-  random: "MADV_RANDOM",
-  sequential: "MADV_SEQUENTIAL",
-  willNeed: "MADV_WILLNEED",
-  cold: "MADV_COLD",
-  pageOut: "MADV_PAGEOUT",
-  hugePages: "MADV_HUGEPAGE",
-  noHugePages: "MADV_NOHUGEPAGE",
-  collapse: "MADV_COLLAPSE",
-  mergeable: "MADV_MERGEABLE",
-  unmergeable: "MADV_UNMERGEABLE",
-  fork: "MADV_DOFORK",
-  noFork: "MADV_DONTFORK",
-  dump: "MADV_DODUMP",
-  noDump: "MADV_DONTDUMP",
-} as const;
 
 /**
  * Advice that never changes what a range holds: `normal`, `random`, `sequential` and `willNeed` for
@@ -32,7 +14,40 @@ const hints = {
  * `collapse` for transparent huge pages; `mergeable` and `unmergeable` for equal pages; `fork`,
  * `noFork`, `dump` and `noDump` for child processes and core dumps.
  */
-export type Hint = keyof typeof hints;
+export type Hint =
+  | "normal"
+  | "random"
+  | "sequential"
+  | "willNeed"
+  | "cold"
+  | "pageOut"
+  | "hugePages"
+  | "noHugePages"
+  | "collapse"
+  | "mergeable"
+  | "unmergeable"
+  | "fork"
+  | "noFork"
+  | "dump"
+  | "noDump";
+
+const hints: Readonly<Record<Hint, number>> = {
+  normal: c.MADV_NORMAL,
+  random: c.MADV_RANDOM,
+  sequential: c.MADV_SEQUENTIAL,
+  willNeed: c.MADV_WILLNEED,
+  cold: c.MADV_COLD,
+  pageOut: c.MADV_PAGEOUT,
+  hugePages: c.MADV_HUGEPAGE,
+  noHugePages: c.MADV_NOHUGEPAGE,
+  collapse: c.MADV_COLLAPSE,
+  mergeable: c.MADV_MERGEABLE,
+  unmergeable: c.MADV_UNMERGEABLE,
+  fork: c.MADV_DOFORK,
+  noFork: c.MADV_DONTFORK,
+  dump: c.MADV_DODUMP,
+  noDump: c.MADV_DONTDUMP,
+};
 
 /** Advice whose pages lose their content. */
 const discarding: ReadonlySet<number> = new Set([
@@ -78,7 +93,7 @@ export function hint(map: Mapping, name: Hint, offset: number, length: number): 
       `Cannot hint ${show(name)}: it must be one of ${Object.keys(hints).join(", ")}`,
     );
   }
-  advise(map, c[hints[name]], offset, length);
+  advise(map, hints[name], offset, length);
 }
 
 /** Which pages of a range are in memory. */

@@ -1,0 +1,102 @@
+/** Turns failures of the operating system into the library's errors, with what usually cures them. */
+import {
+  MMapAllocationError,
+  MMapError,
+  type MMapErrorOptions,
+  MMapInvalidParameterError,
+  MMapProtectionError,
+} from "./errors.ts";
+import { SystemCallError } from "./ffi/platform.ts";
+
+/** The error classes that an operating system's code can turn into. */
+type SystemErrorClass = new (message: string, options: MMapErrorOptions) => MMapError;
+
+const classByCode: Readonly<Record<string, SystemErrorClass>> = {
+  EACCES: MMapProtectionError,
+  EPERM: MMapProtectionError,
+  EROFS: MMapProtectionError,
+  EAGAIN: MMapAllocationError,
+  EFBIG: MMapAllocationError,
+  EMFILE: MMapAllocationError,
+  ENFILE: MMapAllocationError,
+  ENOMEM: MMapAllocationError,
+  ENOSPC: MMapAllocationError,
+  EDQUOT: MMapAllocationError,
+  EBADF: MMapInvalidParameterError,
+  EINVAL: MMapInvalidParameterError,
+  EISDIR: MMapInvalidParameterError,
+  ENODEV: MMapInvalidParameterError,
+  ENOTSUP: MMapInvalidParameterError,
+  EOPNOTSUPP: MMapInvalidParameterError,
+};
+
+/** What usually cures a failure, by call and code. */
+const cures: Readonly<Record<string, string>> = {
+  "mmap EACCES": "open the file for reading, and for writing too if the mapping is shared and " +
+    "writable, or map it copy on write",
+  "mmap EPERM":
+    "the file system is mounted noexec or the file is sealed; drop PROT_EXEC or PROT_WRITE",
+  "mmap ENODEV": "only regular files, shared memory and some devices can be mapped",
+  "mmap ENOMEM":
+    "ask for less, close other maps, or raise vm.max_map_count, vm.overcommit_memory " +
+    "or the address space limit (ulimit -v)",
+  "mmap EAGAIN": "MAP_LOCKED needs a larger RLIMIT_MEMLOCK (ulimit -l)",
+  "mmap EINVAL": "offsets must be a multiple of the allocation granularity, and flags must name " +
+    "MAP_SHARED or MAP_PRIVATE",
+  "mprotect EACCES": 'the file is open for reading only; open it with mode "r+", or "c" for ' +
+    "a private copy",
+  "mprotect ENOMEM": "vm.max_map_count is reached; protect larger ranges, or raise it",
+  "mlock ENOMEM": "raise RLIMIT_MEMLOCK (ulimit -l), or lock less",
+  "mlock EAGAIN": "raise RLIMIT_MEMLOCK (ulimit -l), or lock less",
+  "mlock EPERM": "RLIMIT_MEMLOCK is 0 (ulimit -l); raise it, or grant CAP_IPC_LOCK",
+  "VirtualLock ENOMEM": "raise the working set (SetProcessWorkingSetSize), or lock less",
+  "VirtualLock EPERM": 'grant SeLockMemoryPrivilege ("Lock pages in memory")',
+  "open EACCES": "check the permissions of the file and of the folders above it",
+  "open EPERM": "check the permissions of the file and of the folders above it",
+  "open ENOENT": 'check the path, or create the file with mode "w+" and a size',
+  "open EROFS": 'the file system is read only; open with mode "r" or "c"',
+  "open EMFILE": "close other maps and files, or raise the limit of open files (ulimit -n)",
+  "ftruncate EFBIG": "the file system or RLIMIT_FSIZE (ulimit -f) allows no file of that size",
+};
+
+/** The shape of the errors that `node:fs` throws, in every runtime. */
+interface FileSystemError extends Error {
+  readonly code: string;
+  readonly syscall: string;
+  readonly errno?: number;
+}
+
+function isFileSystemError(error: unknown): error is FileSystemError {
+  return error instanceof Error && typeof (error as FileSystemError).code === "string" &&
+    typeof (error as FileSystemError).syscall === "string";
+}
+
+/**
+ * Turns a failed call of the operating system, by us or by `node:fs`, into the library's error;
+ * anything else (a runtime's own permission error, a bug) is returned as it came.
+ *
+ * @param what The request that failed, such as `Cannot map 4096 bytes`.
+ * @param error What was caught.
+ * @param Class The class to use; by default the code decides.
+ * @param cure What cures the failure, where the call and the code alone do not tell.
+ */
+export function explain(
+  what: string,
+  error: unknown,
+  Class?: SystemErrorClass,
+  cure?: string,
+): unknown {
+  if (error instanceof MMapError) return error;
+  if (!(error instanceof SystemCallError) && !isFileSystemError(error)) return error;
+  const { syscall, code } = error;
+  const errno = error.errno === undefined ? undefined : Math.abs(error.errno);
+  const advice = cure ?? cures[`${syscall} ${code}`];
+  const message = `${what}: ${syscall} failed with ${code}` +
+    (errno === undefined ? "" : ` (${errno})`) + (advice === undefined ? "" : `; ${advice}`);
+  return new (Class ?? classByCode[code] ?? MMapError)(message, {
+    code,
+    errno,
+    syscall,
+    cause: error,
+  });
+}
