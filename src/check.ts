@@ -3,10 +3,18 @@ import { MMapInvalidParameterError } from "./errors.ts";
 
 /** How a value that was given appears in a message. */
 export function show(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value);
-  if (typeof value === "bigint") return `${value}n`;
-  if (value === null || typeof value !== "object" && typeof value !== "function") return `${value}`;
-  return typeof value === "function" ? `function ${value.name}` : `an object`;
+  switch (typeof value) {
+    case "string":
+      return JSON.stringify(value);
+    case "bigint":
+      return `${value}n`;
+    case "function":
+      return `function ${value.name}`;
+    case "object":
+      return value === null ? "null" : "an object";
+    default:
+      return String(value);
+  }
 }
 
 /** Throws unless `value` is a safe integer of at least `minimum`. */
@@ -26,9 +34,9 @@ export function checkRange(
   length: number,
   limit: number,
 ): void {
-  // A comparison with NaN is false: one test turns away every value that is not a plain range.
-  const inside = offset >= 0 && length >= 0 && offset <= limit && length <= limit - offset &&
-    Number.isInteger(offset) && Number.isInteger(length);
+  // First that they are numbers: comparing an object would run its valueOf, which may close the map.
+  const inside = Number.isSafeInteger(offset) && Number.isSafeInteger(length) && offset >= 0 &&
+    length >= 0 && offset <= limit && length <= limit - offset;
   if (inside) return;
   checkInteger("an offset in bytes", offset, 0);
   checkInteger("a length in bytes", length, 0);

@@ -220,9 +220,8 @@ export class Cursor {
    * ```
    */
   readLine(): Uint8Array<ArrayBuffer> {
-    const size = this.#size("read a line of");
     const start = this.#position;
-    return this.read(start < size ? this.#lineEnd(start) - start : 0);
+    return this.read(Math.max(this.#lineEnd(start) - start, 0));
   }
 
   /**
@@ -500,7 +499,7 @@ export class Cursor {
     return { start: placeIn(size, "a start", start), end: placeIn(size, "an end", end ?? size) };
   }
 
-  /** The end of the line that covers `from`, which is in the map. */
+  /** The end of the line that covers `from`: behind its newline, or the end of the map. */
   #lineEnd(from: number): number {
     const found = this.#map.indexOfByte(NEWLINE, from);
     return found === -1 ? this.#map.size : found + 1;
@@ -530,7 +529,7 @@ export class Cursor {
     if (start >= size) return undefined;
 
     let searched = start;
-    if (this.#windowHolds(start, size)) {
+    if (this.#windowHolds(start)) {
       const window = this.#window;
       const first = start - this.#windowStart;
       const stop = Math.min(first + LOOP_BYTES, window.length);
@@ -542,8 +541,8 @@ export class Cursor {
       }
       searched = this.#windowStart + next;
     }
-    const end = searched < size ? this.#lineEnd(searched) : size;
-    if (!this.#windowHolds(end - 1, size) || start < this.#windowStart) {
+    const end = this.#lineEnd(searched);
+    if (!this.#windowHolds(end - 1) || start < this.#windowStart) {
       this.#openWindow(start, Math.max(end - start, Math.min(WINDOW_BYTES, size - start)));
     }
     this.#position = end;
@@ -551,12 +550,10 @@ export class Cursor {
   }
 
   /** Whether the byte at `offset` is in the window, and may still be touched there. */
-  #windowHolds(offset: number, size: number): boolean {
-    // A view that was emptied by close() or resize() has length 0 and holds nothing.
-    const { length } = this.#window;
+  #windowHolds(offset: number): boolean {
+    // A view that was emptied by close(), resize() or unmapRange() has length 0 and holds nothing.
     const at = offset - this.#windowStart;
-    return at >= 0 && at < length && this.#windowStart + length <= size &&
-      this.#windowProt === this.#map.prot;
+    return at >= 0 && at < this.#window.length && this.#windowProt === this.#map.prot;
   }
 
   /** Lays the window over a range that was found readable. */

@@ -54,6 +54,9 @@ const cures: Readonly<Record<string, string>> = {
   "open EACCES": "check the permissions of the file and of the folders above it",
   "open EPERM": "check the permissions of the file and of the folders above it",
   "open ENOENT": 'check the path, or create the file with mode "w+" and a size',
+  "open EISDIR": "it is a directory; give a file",
+  "statx EBADF": "give a descriptor that is open",
+  "fstat EBADF": "give a descriptor that is open",
   "open EROFS": 'the file system is read only; open with mode "r" or "c"',
   "open EMFILE": "close other maps and files, or raise the limit of open files (ulimit -n)",
   "ftruncate EFBIG": "the file system or RLIMIT_FSIZE (ulimit -f) allows no file of that size",
@@ -93,7 +96,8 @@ export function explain(
   const advice = cure ?? cures[`${syscall} ${code}`];
   const message = `${what}: ${syscall} failed with ${code}` +
     (errno === undefined ? "" : ` (${errno})`) + (advice === undefined ? "" : `; ${advice}`);
-  return new (Class ?? classByCode[code] ?? MMapError)(message, {
+  const byCall = syscall === "ftruncate" ? MMapAllocationError : undefined;
+  return new (Class ?? byCall ?? classByCode[code] ?? MMapError)(message, {
     code,
     errno,
     syscall,

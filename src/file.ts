@@ -80,20 +80,27 @@ export function pathOf(path: string | URL): string {
       `Cannot use ${show(path)} as a path: it must be a string or a file: URL`,
     );
   }
-  if (typeof path !== "string") {
-    if (path.protocol !== "file:") {
-      throw new MMapInvalidParameterError(
-        `Cannot open ${path.href}: only file: URLs can be mapped`,
-      );
-    }
-    path = fileURLToPath(path);
-  }
+  if (typeof path !== "string") path = pathOfUrl(path);
   if (path === "" || path.includes("\0")) {
     throw new MMapInvalidParameterError(
       `Cannot use ${show(path)} as a path: it must have a character, and no NUL`,
     );
   }
   return path;
+}
+
+function pathOfUrl(url: URL): string {
+  if (url.protocol !== "file:") {
+    throw new MMapInvalidParameterError(`Cannot open ${url.href}: only file: URLs can be mapped`);
+  }
+  try {
+    return fileURLToPath(url);
+  } catch (error) {
+    throw new MMapInvalidParameterError(
+      `Cannot open ${url.href}: it is not the URL of a local file; give a path`,
+      { cause: error },
+    );
+  }
 }
 
 /** Throws unless a regular file, or something else that can be mapped, lies behind a descriptor. */
@@ -136,6 +143,9 @@ function checkOptions(name: string, options: OpenOptions): Required<
     reject('mode "w+" without a size', "give { size } in bytes");
   }
   checkInteger("permission bits", permissions, 0);
+  if (permissions > 0o7777) {
+    reject(`permissions ${permissions}`, "give at most 0o7777");
+  }
   if (access !== undefined && !["normal", "random", "sequential"].includes(access)) {
     reject(`access ${show(access)}`, 'it must be "normal", "random" or "sequential"');
   }
@@ -171,13 +181,19 @@ export function openFile(
     );
   }
 
-  let fd: number;
+  let opened: { fd: number; created: boolean };
   try {
-    fd = fs.openSync(name, openFlags[mode] | NONBLOCK, permissions);
+    opened = openDescriptor(name, mode, permissions);
   } catch (error) {
     throw explain(`Cannot open ${show(name)} with mode "${mode}"`, error);
   }
+  const { fd, created } = opened;
   const close = (): void => fs.closeSync(fd);
+  /** Undoes the opening: a file that it created goes away. */
+  const undo = (): void => {
+    close();
+    if (created) fs.unlinkSync(name);
+  };
   try {
     const info = platform.fileInfo(fd);
     checkMappable(show(name), info);
@@ -200,14 +216,31 @@ export function openFile(
         try {
           if (mode === "r+" && fileSize > info.size) platform.truncate(fd, info.size);
         } finally {
-          close();
+          undo();
         }
       },
     };
   } catch (error) {
-    close();
+    undo();
     throw explain(`Cannot prepare ${show(name)} for mapping`, error);
   }
+}
+
+/** Opens, and tells whether the file was created. */
+function openDescriptor(
+  name: string,
+  mode: NonNullable<OpenOptions["mode"]>,
+  permissions: number,
+): { fd: number; created: boolean } {
+  const flags = openFlags[mode] | NONBLOCK;
+  if (mode !== "w+") return { fd: fs.openSync(name, flags), created: false };
+  try {
+    return { fd: fs.openSync(name, flags | fs.constants.O_EXCL, permissions), created: true };
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== "EEXIST") throw error;
+  }
+  // It is there, or it is a link to a place where nothing is yet.
+  return { fd: fs.openSync(name, flags, permissions), created: false };
 }
 
 /** {@link openFile}, but waiting for a lock leaves the event loop free. */
@@ -265,9 +298,12 @@ function fitFile(
 ): number {
   const end = offset + (size ?? 0);
   if (info.kind !== "file") return 0;
-  const emptied = mode === "w+" && info.size > 0;
-  if (emptied) platform.truncate(fd, 0);
-  const current = emptied ? 0 : info.size;
+  if (mode === "w+" && info.size > 0) {
+    // First whether the disk takes the new size: a refusal must not have emptied the file.
+    if (end > info.size) platform.truncate(fd, end);
+    platform.truncate(fd, 0);
+  }
+  const current = mode === "w+" ? 0 : info.size;
   const grows = mode === "w+" || (mode === "r+" && size !== undefined);
   if (!grows || end <= current) return current;
   // Giving the range blocks makes the file longer by itself.

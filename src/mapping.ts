@@ -46,6 +46,8 @@ interface Holdings {
   /** Whether the pages are those of a `WebAssembly.Memory`, which the engine unmaps. */
   readonly inMemory: boolean;
   sharing: Sharing | undefined;
+  /** Whether a buffer was handed out, which may have been transferred away since. */
+  exposed: boolean;
 }
 
 /**
@@ -74,9 +76,13 @@ function giveBack(holdings: Holdings, ending: Ending): void {
   }
 }
 
+/**
+ * Ends what nobody closed. A buffer that was handed out may live on, transferred to somewhere else, and
+ * nobody can tell any more: zero pages take the place of its memory and the addresses stay taken. They
+ * cost no memory, and neighbours become one area. The pages of a memory of the engine are gone by now.
+ */
 const finalizers = new FinalizationRegistry<Holdings>((holdings) =>
-  // A memory of the engine is gone by now, and its addresses may be somebody else's.
-  giveBack(holdings, holdings.inMemory ? "leave" : "unmap")
+  giveBack(holdings, holdings.inMemory ? "leave" : holdings.exposed ? "blank" : "unmap")
 );
 
 /** What to map. */
@@ -150,8 +156,9 @@ export class Mapping {
   readonly #request: MapRequest;
   #buffers: Views;
   #protections: Protections;
-  /** The view of everything, once it was needed; empty when closed or transferred away. */
+  /** Our own view of everything, once it was needed; empty when closed or transferred away. */
   #view: Uint8Array<ArrayBuffer> | undefined;
+  #publicView: Uint8Array<ArrayBuffer> | undefined;
   /** Address of the first byte; 0 when empty or closed. */
   addr: bigint;
   /** Bytes; 0 when closed. */
@@ -197,6 +204,7 @@ export class Mapping {
       file,
       truncateOnClose: request.truncateOnClose,
       inMemory: this.memory !== undefined,
+      exposed: false,
       sharing: handle && { holders: new Int32Array(handle.holders), fd: handle.fd },
     };
     this.#buffers = this.memory === undefined
@@ -344,15 +352,26 @@ export class Mapping {
     }
   }
 
-  /** The view of everything. */
-  whole(verb: string): Uint8Array<ArrayBuffer> {
-    this.use(verb, 0, this.size, 0);
+  /** The view of everything that users have: what they put on it does not reach our own. */
+  publicView(): Uint8Array<ArrayBuffer> {
+    this.use("view", 0, this.size, 0);
     // The length differs when the user has transferred the buffer away.
-    if (this.#view?.length !== this.size) {
-      const { buffer, start } = this.covering(0, this.size);
-      this.#view = new Uint8Array(buffer, -start, this.size);
+    if (this.#publicView?.length !== this.size) {
+      const { buffer, start } = this.publicBuffer(0, this.size);
+      this.#publicView = new Uint8Array(buffer, -start, this.size);
     }
-    return this.#view;
+    return this.#publicView;
+  }
+
+  /** {@link covering}, for views that leave the library. */
+  publicBuffer(
+    offset: number,
+    length: number,
+    unit: number = 1,
+  ): { buffer: ArrayBuffer; start: number } {
+    const found = this.covering(offset, length, unit);
+    this.#holdings.exposed = true;
+    return found;
   }
 
   /** A view of a range of at most `span` bytes, already checked. */
@@ -509,6 +528,7 @@ export class Mapping {
   /** Empties all views. One that was transferred away cannot be emptied from here. */
   #detach(): void {
     this.#view = undefined;
+    this.#publicView = undefined;
     if (!this.#buffers.detach()) this.#moved = true;
   }
 

@@ -8,7 +8,7 @@
 import { allocateAsync, type AsyncOptions, msyncAsync, prefaultAsync } from "./background.ts";
 import { checkBits, checkInteger, show } from "./check.ts";
 import { Cursor } from "./cursor.ts";
-import { MMapClosedError, MMapInvalidParameterError } from "./errors.ts";
+import { MMapAllocationError, MMapClosedError, MMapInvalidParameterError } from "./errors.ts";
 import { explain } from "./explain.ts";
 import { hostConstants, platform } from "./ffi/host.ts";
 import type { MemoryStats, Platform } from "./ffi/platform.ts";
@@ -83,6 +83,11 @@ export interface MemfdMapOptions {
   sharedBuffer?: boolean;
 }
 
+const encoder = new TextEncoder();
+
+/** C's int. */
+const MAX_DESCRIPTOR = 2 ** 31 - 1;
+
 // deno-lint-ignore ban-types -- the abstract class %TypedArray% has no name in TypeScript
 const TypedArray = Object.getPrototypeOf(Uint8Array) as Function;
 
@@ -143,12 +148,12 @@ export class MemoryMap implements Disposable {
     checkInteger("a size in bytes", size, 1);
     const system = platform();
     checkProt(prot);
+    checkMapFlags(system, flags);
     const huge = options.hugePages === true || (flags & MAP_HUGETLB & system.mapFlags) !== 0;
     if (options.hugePages === true && system.hugePageSize === undefined) {
       throw paging.unsupported(system, "use huge pages", "leave hugePages out");
     }
     const allFlags = flags | MAP_ANONYMOUS | (huge ? MAP_HUGETLB : 0);
-    checkMapFlags(system, allFlags);
     const what = `Cannot map ${size} bytes of memory` + (huge ? " in huge pages" : "");
     const unit = huge ? explained(what, () => hugePageSize(system, flags)) : undefined;
     const map = new MemoryMap(what, {
@@ -281,6 +286,11 @@ export class MemoryMap implements Disposable {
     flags: number = MAP_SHARED,
   ): MemoryMap {
     checkInteger("a file descriptor", fd, 0);
+    if (fd > MAX_DESCRIPTOR) {
+      throw new MMapInvalidParameterError(
+        `Cannot use ${fd} as a file descriptor: it must be a whole number up to ${MAX_DESCRIPTOR}`,
+      );
+    }
     checkInteger("an offset in bytes", offset, 0);
     checkInteger("a size in bytes", size, 1);
     checkInteger("the end of a range in bytes", offset + size, 1);
@@ -623,7 +633,7 @@ export class MemoryMap implements Disposable {
    * Bun): use `asTypedArray` or `asDataView` for ranges.
    */
   get bytes(): Uint8Array<ArrayBuffer> {
-    return this.#map.whole("view");
+    return this.#map.publicView();
   }
 
   /**
@@ -633,7 +643,7 @@ export class MemoryMap implements Disposable {
    * @throws {MMapInvalidParameterError} If the map is larger than one ArrayBuffer can be.
    */
   get buffer(): ArrayBuffer | SharedArrayBuffer {
-    return this.#map.whole("view").buffer;
+    return this.#map.publicView().buffer;
   }
 
   /**
@@ -642,16 +652,26 @@ export class MemoryMap implements Disposable {
    * @param size Bytes to copy.
    * @param offset Bytes from the start of the map. Default 0.
    * @throws {MMapInvalidParameterError} If the range is not in the map.
+   * @throws {MMapAllocationError} If the runtime has no memory for the copy.
    * @throws {MMapProtectionError} If the range may not be read.
    * @throws {MMapClosedError} If the map is closed.
    */
   read(size: number, offset: number = 0): Uint8Array<ArrayBuffer> {
     const map = this.#map;
     map.use("read", offset, size, PROT_READ);
-    if (size <= map.span) return new Uint8Array(map.range(offset, size));
-    const copy = new Uint8Array(size);
-    map.eachPiece(offset, size, (piece, done) => copy.set(piece, done));
-    return copy;
+    try {
+      if (size <= map.span) return new Uint8Array(map.range(offset, size));
+      const copy = new Uint8Array(size);
+      map.eachPiece(offset, size, (piece, done) => copy.set(piece, done));
+      return copy;
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      throw new MMapAllocationError(
+        `Cannot read ${size} bytes at once: the runtime has no memory for the copy; read less, or ` +
+          "use readInto() or a view",
+        { cause: error },
+      );
+    }
   }
 
   /**
@@ -679,12 +699,12 @@ export class MemoryMap implements Disposable {
    */
   readInto(target: ArrayBufferView, offset: number = 0): number {
     const map = this.#map;
-    const bytes = memory.asBytes(target);
+    const bytes = memory.asByteArray(target);
     map.use("read", offset, 0, 0);
-    const length = Math.min(bytes.length, map.size - offset);
+    const length = Math.min(memory.lengthOf(bytes), map.size - offset);
     map.use("read", offset, length, PROT_READ);
-    if (length <= map.span) bytes.set(map.range(offset, length));
-    else map.eachPiece(offset, length, (piece, done) => bytes.set(piece, done));
+    if (length <= map.span) memory.setBytes(bytes, map.range(offset, length));
+    else map.eachPiece(offset, length, (piece, done) => memory.setBytes(bytes, piece, done));
     return length;
   }
 
@@ -700,16 +720,18 @@ export class MemoryMap implements Disposable {
    */
   write(data: ArrayBufferView | ArrayBufferLike | string, offset: number = 0): number {
     const map = this.#map;
-    const bytes = memory.needleBytes(data);
-    map.use("write", offset, bytes.length, PROT_WRITE);
-    if (bytes.length <= map.span) {
-      map.range(offset, bytes.length).set(bytes);
+    const bytes = typeof data === "string" ? encoder.encode(data) : memory.asByteArray(data);
+    const length = memory.lengthOf(bytes);
+    map.use("write", offset, length, PROT_WRITE);
+    if (length <= map.span) {
+      map.range(offset, length).set(bytes);
     } else {
-      map.eachPiece(offset, bytes.length, (piece, done) => {
-        piece.set(bytes.subarray(done, done + piece.length));
+      const plain = memory.asBytes(bytes);
+      map.eachPiece(offset, length, (piece, done) => {
+        piece.set(plain.subarray(done, done + piece.length));
       });
     }
-    return bytes.length;
+    return length;
   }
 
   /**
@@ -759,7 +781,7 @@ export class MemoryMap implements Disposable {
           `multiple of ${unit} bytes; use another offset, or asDataView()`,
       );
     }
-    const { buffer, start } = map.covering(byteOffset, elements * unit, unit);
+    const { buffer, start } = map.publicBuffer(byteOffset, elements * unit, unit);
     return new type(buffer, byteOffset - start, elements);
   }
 
@@ -778,7 +800,7 @@ export class MemoryMap implements Disposable {
     const map = this.#map;
     map.use("view", byteOffset, Math.max(length, 0), 0);
     checkInteger("a length in bytes", length, 0);
-    const { buffer, start } = map.covering(byteOffset, length);
+    const { buffer, start } = map.publicBuffer(byteOffset, length);
     return new DataView(buffer, byteOffset - start, length);
   }
 
@@ -1313,6 +1335,12 @@ export function mmapRegion(
       "Cannot map a file without a descriptor: give fd, or add MAP_ANONYMOUS to the flags",
     );
   }
+  checkInteger("an offset in bytes", offset, 0);
+  if (offset !== 0) {
+    throw new MMapInvalidParameterError(
+      `Cannot map memory without a file at offset ${offset}: leave the offset out, or give fd`,
+    );
+  }
   return MemoryMap.createAnonymous(size, prot, flags);
 }
 
@@ -1379,7 +1407,11 @@ function checkProt(prot: number): void {
 }
 
 function checkMapFlags(system: Platform, flags: number): void {
-  checkInteger("flags of mmap", flags, -(2 ** 31));
+  if (!Number.isInteger(flags) || (flags | 0) !== flags) {
+    throw new MMapInvalidParameterError(
+      `Cannot use ${show(flags)} as flags of mmap: it must combine MAP constants`,
+    );
+  }
   if ((flags & MAP_FIXED) !== 0) {
     throw new MMapInvalidParameterError(
       "Cannot map with MAP_FIXED: no call here takes an address; leave the flag out",

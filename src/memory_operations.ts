@@ -26,11 +26,50 @@ export function needleBytes(needle: Needle): Uint8Array {
   return asBytes(needle);
 }
 
-/** The bytes of any view or buffer. */
-export function asBytes(data: ArrayBufferView | ArrayBufferLike): Uint8Array {
-  if (data instanceof Uint8Array) return data;
+// The engine's own members: a view of the user's may have others, which may lie or close the map.
+function getterOf(prototype: object, name: string): (this: unknown) => unknown {
+  return Object.getOwnPropertyDescriptor(prototype, name)!.get!;
+}
+const typedArray = Object.getPrototypeOf(Uint8Array.prototype);
+const arrayBuffer = getterOf(typedArray, "buffer");
+const arrayOffset = getterOf(typedArray, "byteOffset");
+const arrayLength = getterOf(typedArray, "byteLength");
+const arraySet: Uint8Array["set"] = typedArray.set;
+const viewBuffer = getterOf(DataView.prototype, "buffer");
+const viewOffset = getterOf(DataView.prototype, "byteOffset");
+const viewLength = getterOf(DataView.prototype, "byteLength");
+
+/** The true length of a byte array that the user may have tampered with. */
+export function lengthOf(bytes: Uint8Array): number {
+  return arrayLength.call(bytes) as number;
+}
+
+/** The true `set` of such a byte array. */
+export function setBytes(target: Uint8Array, source: Uint8Array, at: number = 0): void {
+  arraySet.call(target, source, at);
+}
+
+/** A byte array as it is, for {@link lengthOf} and {@link setBytes} only; else {@link asBytes}. */
+export function asByteArray(data: ArrayBufferView | ArrayBufferLike): Uint8Array {
+  return data instanceof Uint8Array ? data : asBytes(data);
+}
+
+/** The bytes of any view or buffer, as a fresh view without anything of the user's on it. */
+export function asBytes(data: ArrayBufferView | ArrayBufferLike): Uint8Array<ArrayBufferLike> {
   if (ArrayBuffer.isView(data)) {
-    return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    const array = !(data instanceof DataView);
+    let length: number;
+    try {
+      length = (array ? arrayLength : viewLength).call(data) as number;
+    } catch {
+      length = 0; // a DataView that is detached
+    }
+    if (length === 0) return new Uint8Array(0);
+    return new Uint8Array(
+      (array ? arrayBuffer : viewBuffer).call(data) as ArrayBuffer,
+      (array ? arrayOffset : viewOffset).call(data) as number,
+      length,
+    );
   }
   if (data instanceof ArrayBuffer || data instanceof SharedArrayBuffer) return new Uint8Array(data);
   throw new MMapInvalidParameterError(
