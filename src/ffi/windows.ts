@@ -9,7 +9,10 @@ import type { OffThreadFunctions, OffThreadResult, Runtime } from "./runtime.ts"
 import { CURRENT_PROCESS, openDescriptors } from "./windows_handles.ts";
 import { crtSymbols, crtViewSymbols, kernel32Symbols, windowsError } from "./windows_symbols.ts";
 
-/** Windows has no such constants: Linux's numbers where the idea exists, unused ones elsewhere. */
+/**
+ * Windows has no such constants: Linux's numbers where the idea exists, and advice that it has no call
+ * for as -100 less Linux's number.
+ */
 export const windowsConstants: Constants = {
   PROT_NONE: 0,
   PROT_READ: 1,
@@ -30,28 +33,28 @@ export const windowsConstants: Constants = {
   MS_SYNC: 4,
   MS_INVALIDATE: 2,
   MADV_NORMAL: 0,
-  MADV_RANDOM: -18,
-  MADV_SEQUENTIAL: -19,
+  MADV_RANDOM: 1,
+  MADV_SEQUENTIAL: 2,
   MADV_WILLNEED: 3,
   MADV_DONTNEED: 4,
   MADV_FREE: 8,
-  MADV_REMOVE: -1,
-  MADV_DONTFORK: -2,
-  MADV_DOFORK: -3,
-  MADV_MERGEABLE: -4,
-  MADV_UNMERGEABLE: -5,
-  MADV_HUGEPAGE: -6,
-  MADV_NOHUGEPAGE: -7,
-  MADV_DONTDUMP: -8,
-  MADV_DODUMP: -9,
-  MADV_WIPEONFORK: -10,
-  MADV_KEEPONFORK: -11,
-  MADV_COLD: -12,
-  MADV_PAGEOUT: -13,
-  MADV_POPULATE_READ: -14,
-  MADV_POPULATE_WRITE: -15,
-  MADV_DONTNEED_LOCKED: -16,
-  MADV_COLLAPSE: -17,
+  MADV_REMOVE: -109,
+  MADV_DONTFORK: -110,
+  MADV_DOFORK: -111,
+  MADV_MERGEABLE: -112,
+  MADV_UNMERGEABLE: -113,
+  MADV_HUGEPAGE: -114,
+  MADV_NOHUGEPAGE: -115,
+  MADV_DONTDUMP: -116,
+  MADV_DODUMP: -117,
+  MADV_WIPEONFORK: -118,
+  MADV_KEEPONFORK: -119,
+  MADV_COLD: -120,
+  MADV_PAGEOUT: -121,
+  MADV_POPULATE_READ: -122,
+  MADV_POPULATE_WRITE: -123,
+  MADV_DONTNEED_LOCKED: -124,
+  MADV_COLLAPSE: -125,
 };
 
 const {
@@ -65,6 +68,8 @@ const {
   FILE_MAP_EXECUTE,
   MS_SYNC,
   MADV_NORMAL,
+  MADV_RANDOM,
+  MADV_SEQUENTIAL,
   MADV_WILLNEED,
   MADV_DONTNEED,
   MADV_FREE,
@@ -467,7 +472,8 @@ export function openWindows(runtime: Runtime): Platform {
       if (error !== ERROR_NOT_LOCKED) throw windowsError("VirtualUnlock", error); // POSIX: fine
     },
     advise(address: bigint, length: number, advice: number): void {
-      if (advice === MADV_NORMAL) return; // nothing else can have been asked for
+      // How far Windows reads ahead in a view is up to Windows: the hint is taken, and changes nothing.
+      if (advice === MADV_NORMAL || advice === MADV_RANDOM || advice === MADV_SEQUENTIAL) return;
       if (advice === MADV_WILLNEED) return prefetch(address, length);
       if (advice !== MADV_DONTNEED && advice !== MADV_FREE) {
         throw windowsError("madvise", ERROR_INVALID_PARAMETER);
