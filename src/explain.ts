@@ -54,6 +54,12 @@ const cures: Readonly<Record<string, string>> = {
   "open EACCES": "check the permissions of the file and of the folders above it",
   "open EPERM": "check the permissions of the file and of the folders above it",
   "open ENOENT": 'check the path, or create the file with mode "w+" and a size',
+  "VirtualProtect EACCES": "the file is open for reading only, or the map was made without " +
+    'PROT_EXEC; open it with mode "r+", or "c" for a private copy',
+  "CreateFileMappingW EACCES": "open the file for reading, and for writing too if the mapping is " +
+    "shared and writable, or map it copy on write",
+  "VirtualAlloc ENOMEM": "ask for less, close other maps, or make the paging file larger",
+  "SetFileInformationByHandle EBUSY": "another map of the file is open; close it first",
   "open EISDIR": "it is a directory; give a file",
   "statx EBADF": "give a descriptor that is open",
   "fstat EBADF": "give a descriptor that is open",

@@ -479,12 +479,13 @@ export class Mapping {
     };
     if (growing) truncate(end);
     try {
-      this.#move(what, size);
+      const inBetween = !growing && follows && !this.platform.truncatesMapped;
+      this.#move(what, size, inBetween ? () => truncate(end) : undefined);
     } catch (error) {
       if (growing) truncate(fileSize);
       throw error;
     }
-    if (!growing) truncate(end);
+    if (!growing && this.platform.truncatesMapped) truncate(end);
   }
 
   /** Throws if the pages must stay as they are. */
@@ -545,8 +546,12 @@ export class Mapping {
     return roundUp(size + slack, request.unit ?? 1);
   }
 
-  /** Brings the mapping to another size, elsewhere if need be. The views are emptied. */
-  #move(what: string, size: number): void {
+  /**
+   * Brings the mapping to another size, elsewhere if need be. The views are emptied.
+   *
+   * @param unmapped Called while nothing is mapped, for what a mapping would hinder.
+   */
+  #move(what: string, size: number, unmapped?: () => void): void {
     const { platform, flags, file } = this.#request;
     const prot = this.prot;
     const holdings = this.#holdings;
@@ -557,11 +562,14 @@ export class Mapping {
     if (platform.remap !== undefined && !this.#moved && holdings.length > 0) {
       base = this.call(what, () => platform.remap!(holdings.base, holdings.length, length));
     } else {
+      if (unmapped !== undefined && !this.#moved) this.#unmapFor(unmapped);
       const writable = file === undefined ? PROT_READ | PROT_WRITE : prot;
-      base = this.call(
-        what,
-        () => platform.map(length, writable, flags, file?.fd ?? -1, this.offset - slack),
-      );
+      try {
+        base = platform.map(length, writable, flags, file?.fd ?? -1, this.offset - slack);
+      } catch (error) {
+        if (holdings.length === 0) this.close(); // there is nothing left to go on with
+        throw explain(what, error);
+      }
       if (file === undefined) {
         platform.protect(holdings.base, holdings.length, PROT_READ);
         platform.memory.memmove(base, holdings.base, Math.min(holdings.length, length));
@@ -573,12 +581,26 @@ export class Mapping {
     }
     holdings.base = base;
     holdings.length = length;
+    holdings.exposed = false;
     this.addr = base + BigInt(slack);
     this.size = size;
     this.generation++;
     this.#buffers = new Buffers(platform.runtime, this.addr, size, this.#owner);
     this.#protections = new Protections(size, this.prot);
     this.#settle();
+  }
+
+  /** Does what a mapping would hinder, with nothing mapped; the map is closed if it fails. */
+  #unmapFor(step: () => void): void {
+    const holdings = this.#holdings;
+    holdings.platform.unmap(holdings.base, holdings.length);
+    holdings.length = 0;
+    try {
+      step();
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   /** What every fresh mapping gets besides its pages. */

@@ -254,7 +254,8 @@ export class MemoryMap implements Disposable {
   /**
    * Maps part of an open file. The descriptor is duplicated: closing `fd` does not end the map.
    *
-   * @param fd A file descriptor, as `openSync` of `node:fs` gives it.
+   * @param fd A file descriptor, as `openSync` of `node:fs` gives it; on Windows also a HANDLE, as a
+   * bigint.
    * @param offset Bytes from the start of the file, any value.
    * @param size Bytes, at least 1; `offset + size` must not pass the end of a regular file.
    * @param prot Default `PROT_READ | PROT_WRITE`; the descriptor must be open for it.
@@ -279,14 +280,18 @@ export class MemoryMap implements Disposable {
    * ```
    */
   static createFileMapping(
-    fd: number,
+    fd: number | bigint,
     offset: number,
     size: number,
     prot: number = PROT_READ | PROT_WRITE,
     flags: number = MAP_SHARED,
   ): MemoryMap {
-    checkInteger("a file descriptor", fd, 0);
-    if (fd > MAX_DESCRIPTOR) {
+    const system = platform();
+    const descriptor = typeof fd === "bigint" && system.descriptorOfHandle !== undefined
+      ? system.descriptorOfHandle(fd)
+      : fd;
+    checkInteger("a file descriptor", descriptor, 0);
+    if (descriptor > MAX_DESCRIPTOR && system.descriptorOfHandle === undefined) {
       throw new MMapInvalidParameterError(
         `Cannot use ${fd} as a file descriptor: it must be a whole number up to ${MAX_DESCRIPTOR}`,
       );
@@ -294,7 +299,6 @@ export class MemoryMap implements Disposable {
     checkInteger("an offset in bytes", offset, 0);
     checkInteger("a size in bytes", size, 1);
     checkInteger("the end of a range in bytes", offset + size, 1);
-    const system = platform();
     checkProt(prot);
     checkMapFlags(system, flags);
     if ((flags & MAP_ANONYMOUS) !== 0) {
@@ -305,14 +309,14 @@ export class MemoryMap implements Disposable {
     const what = `Cannot map ${size} bytes at offset ${offset} of descriptor ${fd}`;
     let file: Descriptor | undefined;
     try {
-      const info = system.fileInfo(fd);
+      const info = system.fileInfo(descriptor as number);
       checkMappable(`descriptor ${fd}`, info);
       if (info.kind === "file" && size > info.size - offset) {
         throw new MMapInvalidParameterError(
           `${what}: the file has ${info.size} bytes; make it longer first`,
         );
       }
-      const duplicate = system.duplicate(fd);
+      const duplicate = system.duplicate(descriptor as number);
       file = { fd: duplicate, close: () => system.closeDuplicate(duplicate) };
       return new MemoryMap(what, { platform: system, size, prot, flags, file, offset });
     } catch (error) {

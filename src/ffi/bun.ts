@@ -1,5 +1,5 @@
 /** The Runtime port for Bun, over `bun:ffi`. */
-import { openOffThread } from "./off_thread.ts";
+import { openOffThread, withErrno } from "./off_thread.ts";
 import type { Functions, NativeType, OffThreadFunctions, Runtime, SymbolTable } from "./runtime.ts";
 
 /** The part of `bun:ffi` that is used here. */
@@ -45,11 +45,11 @@ export function bunRuntime(): Runtime | undefined {
     dlopenOffThread<const T extends SymbolTable>(
       library: string,
       table: T,
-      errnoSymbol: string,
+      errnoSymbol?: string,
     ): OffThreadFunctions<T> {
       return openOffThread(table, {
         library,
-        table: translate({ ...table, [errnoSymbol]: { parameters: [], result: "isize" } }),
+        table: translate(withErrno(table, errnoSymbol)),
         errnoSymbol,
         module: "bun:ffi",
         functions: "symbols",

@@ -196,6 +196,7 @@ export function openDarwin(runtime: Runtime): Platform {
     allocationGranularity: pageSize,
     mapFlags: darwinConstants.MAP_SHARED | darwinConstants.MAP_PRIVATE |
       darwinConstants.MAP_ANONYMOUS | darwinConstants.MAP_NORESERVE,
+    truncatesMapped: true,
     locksOnFault: false,
 
     ...posixCalls(libc, darwinConstants, check),

@@ -247,6 +247,7 @@ export function openLinux(runtime: Runtime): Platform {
     mapFlags: HUGE_PAGE_SIZE_BITS | linuxConstants.MAP_SHARED | linuxConstants.MAP_PRIVATE |
       linuxConstants.MAP_ANONYMOUS | linuxConstants.MAP_NORESERVE | linuxConstants.MAP_POPULATE |
       linuxConstants.MAP_LOCKED | linuxConstants.MAP_HUGETLB | linuxConstants.MAP_STACK,
+    truncatesMapped: true,
     locksOnFault: true,
 
     ...posixCalls(libc, linuxConstants, check),

@@ -1,5 +1,5 @@
 /** The Runtime port for Node 26.1 and later, over `node:ffi`. */
-import { openOffThread } from "./off_thread.ts";
+import { openOffThread, withErrno } from "./off_thread.ts";
 import type { Functions, NativeType, OffThreadFunctions, Runtime, SymbolTable } from "./runtime.ts";
 
 /** The part of `node:ffi` that is used here. */
@@ -54,11 +54,11 @@ export function nodeRuntime(): Runtime {
     dlopenOffThread<const T extends SymbolTable>(
       library: string,
       table: T,
-      errnoSymbol: string,
+      errnoSymbol?: string,
     ): OffThreadFunctions<T> {
       return openOffThread(table, {
         library,
-        table: translate({ ...table, [errnoSymbol]: { parameters: [], result: "isize" } }),
+        table: translate(withErrno(table, errnoSymbol)),
         errnoSymbol,
         module: "node:ffi",
         functions: "functions",

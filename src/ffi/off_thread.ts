@@ -10,8 +10,8 @@ export interface OffThreadLibrary {
   readonly library: string;
   /** The symbol table in the runtime's spelling. */
   readonly table: unknown;
-  /** The function, in `table` too, that gives the address of the thread's errno. */
-  readonly errnoSymbol: string;
+  /** The function, in `table` too, that gives the address of the thread's errno, if there is one. */
+  readonly errnoSymbol: string | undefined;
   /** The runtime's FFI module. */
   readonly module: string;
   /** The property of an open library that holds its functions. */
@@ -24,13 +24,19 @@ const workerSource = (errnoBuffer: string): string => `
 const { parentPort, workerData } = require("node:worker_threads");
 const ffi = process.getBuiltinModule(workerData.module);
 const library = ffi.dlopen(workerData.library, workerData.table)[workerData.functions];
-const address = library[workerData.errnoSymbol]();
-const errno = new Int32Array(${errnoBuffer});
+const address = workerData.errnoSymbol && library[workerData.errnoSymbol]();
+const errno = address ? new Int32Array(${errnoBuffer}) : [];
 parentPort.on("message", ({ id, name, args }) => {
   const result = Number(library[name](...args));
   parentPort.postMessage({ id, result, errno: result === -1 ? errno[0] : undefined });
 });
 `;
+
+/** A symbol table with the function that gives errno's address in it. */
+export function withErrno(table: SymbolTable, errnoSymbol: string | undefined): SymbolTable {
+  if (errnoSymbol === undefined) return table;
+  return { ...table, [errnoSymbol]: { parameters: [], result: "isize" } };
+}
 
 /** Binds the functions of `table`; the worker starts at the first call. */
 export function openOffThread<T extends SymbolTable>(

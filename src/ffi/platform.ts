@@ -164,6 +164,8 @@ export interface Platform {
   readonly allocationGranularity: number;
   /** The flags that `map` knows here, or-ed. */
   readonly mapFlags: number;
+  /** Whether a file can be made shorter while it is mapped. */
+  readonly truncatesMapped: boolean;
   /** Whether `lock` can wait until the pages are touched. */
   readonly locksOnFault: boolean;
   /** Memory functions at the speed of libc. */
@@ -231,6 +233,8 @@ export interface Platform {
   unlinkNamed?(name: string): void;
   /** Bytes of a huge page of the default pool. */
   hugePageSize?(): number;
+  /** A descriptor that stands for a HANDLE of Windows; never closed. */
+  descriptorOfHandle?(handle: bigint): number;
   /** A second descriptor of the same open file, not inherited by child processes. */
   duplicate(fd: number): number;
   /** Closes a descriptor of {@link duplicate} or {@link memfd}. */

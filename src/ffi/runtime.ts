@@ -70,12 +70,13 @@ export interface Runtime {
   dlopen<const T extends SymbolTable>(library: string, table: T): Functions<T>;
   /**
    * Binds functions whose calls run on another thread and do not hold up the event loop. Parameters
-   * are numbers and bigints only. `errnoSymbol` is the function that gives errno's address.
+   * are numbers and bigints only. `errnoSymbol` is the function that gives errno's address, if
+   * there is one.
    */
   dlopenOffThread<const T extends SymbolTable>(
     library: string,
     table: T,
-    errnoSymbol: string,
+    errnoSymbol?: string,
   ): OffThreadFunctions<T>;
   /** An ArrayBuffer over `length` bytes at `address`, zero copy, never freed by the collector. */
   bufferAt(address: bigint, length: number): ArrayBuffer;

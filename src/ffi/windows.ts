@@ -396,9 +396,8 @@ export function openWindows(runtime: Runtime): Platform {
 
   let offThread: OffThreadFunctions<typeof slowSymbols> | undefined;
   const later = (): OffThreadFunctions<typeof slowSymbols> =>
-    // The last error stays behind in the other thread: `settle` calls again. What is named here only
-    // has to return some address that can be read.
-    offThread ??= runtime.dlopenOffThread("kernel32.dll", slowSymbols, "GetCommandLineW");
+    // The last error stays behind in the other thread: `settle` calls again.
+    offThread ??= runtime.dlopenOffThread("kernel32.dll", slowSymbols);
   /** Waits for a call on another thread; `again` makes it here for the error of a failure. */
   const settle = async (call: Promise<OffThreadResult>, again: () => void): Promise<void> => {
     const { result } = await call;
@@ -413,6 +412,7 @@ export function openWindows(runtime: Runtime): Platform {
     allocationGranularity: systemInfo.getUint32(ALLOCATION_GRANULARITY_OFFSET, true),
     mapFlags: MAP_SHARED | windowsConstants.MAP_PRIVATE | windowsConstants.MAP_ANONYMOUS |
       MAP_POPULATE | MAP_LOCKED | MAP_HUGETLB | windowsConstants.MAP_STACK | FILE_MAP_EXECUTE,
+    truncatesMapped: false,
     locksOnFault: false,
     memory: windowsMemory(runtime),
 
@@ -565,6 +565,9 @@ export function openWindows(runtime: Runtime): Platform {
       throw windowsError("LockFileEx", error);
     },
     ...(largePageSize > 0 ? { hugePageSize: (): number => largePageSize } : {}),
+    descriptorOfHandle(handle: bigint): number {
+      return HANDLE_BASE + Number(handle);
+    },
     duplicate(fd: number): number {
       const ok = kernel32.DuplicateHandle(
         CURRENT_PROCESS,
