@@ -5,7 +5,8 @@
 import { checkInteger, show } from "./check.ts";
 import { PROT_WRITE, SEEK_CUR, SEEK_END, SEEK_SET } from "./constants.ts";
 import { MMapClosedError, MMapInvalidParameterError, MMapProtectionError } from "./errors.ts";
-import type { MemoryMap } from "./memory_map.ts";
+import type { Mapping } from "./mapping.ts";
+import { mappingOf, type MemoryMap } from "./memory_map.ts";
 import type { Needle } from "./memory_operations.ts";
 
 const NEWLINE = 10;
@@ -15,6 +16,9 @@ const CHUNK_BYTES = 65536;
 
 /** Bytes of the view that `lines()` cuts its lines from. */
 const WINDOW_BYTES = 65536;
+
+/** Bytes that are searched for a newline in one call. */
+const SEARCH_BYTES = 65536;
 
 /** Bytes that a loop searches for a newline before a call is worth its price (all runtimes). */
 const LOOP_BYTES = 128;
@@ -48,13 +52,14 @@ const UNSPLITTABLE: readonly string[] = ["utf-16le", "utf-16be", "iso-2022-jp"];
  */
 export class Cursor {
   readonly #map: MemoryMap;
+  readonly #mapping: Mapping;
   readonly #byte: Uint8Array<ArrayBuffer> = new Uint8Array(1);
   #position = 0;
 
-  /** What `lines()` saw last: a view, where it starts in the map, and the protection it was made under. */
+  /** What `lines()` saw last: a view, where it starts in the map, and the version of its ground. */
   #window: Uint8Array = new Uint8Array();
   #windowStart = 0;
-  #windowProt = 0;
+  #windowVersion = 0;
 
   /**
    * A cursor at the start of a map; `map.cursor()` says the same.
@@ -64,6 +69,7 @@ export class Cursor {
    */
   constructor(map: MemoryMap) {
     this.#map = map;
+    this.#mapping = mappingOf(map);
     this.#size("make a cursor of");
   }
 
@@ -353,8 +359,7 @@ export class Cursor {
    * seeking may be mixed with it; what was not asked for was not read.
    *
    * The lines are **views of the map, not copies**: they show what is written there later, and are
-   * empty once the map is closed or resized. `slice()` keeps one. Between one step and the next,
-   * part of the map must not be made unreadable with `mprotect()`.
+   * empty once the map is closed or resized. `slice()` keeps one.
    *
    * @throws {MMapProtectionError} If the bytes may not be read; from the iterator.
    * @throws {MMapInvalidParameterError} If a line is longer than one ArrayBuffer can be (4 GiB in
@@ -501,8 +506,13 @@ export class Cursor {
 
   /** The end of the line that covers `from`: behind its newline, or the end of the map. */
   #lineEnd(from: number): number {
-    const found = this.#map.indexOfByte(NEWLINE, from);
-    return found === -1 ? this.#map.size : found + 1;
+    const size = this.#map.size;
+    // In steps: what lies behind the line need not be readable.
+    for (let at = from; at < size; at += SEARCH_BYTES) {
+      const found = this.#map.indexOfByte(NEWLINE, at, Math.min(at + SEARCH_BYTES, size));
+      if (found !== -1) return found + 1;
+    }
+    return size;
   }
 
   *#lines(): Generator<Uint8Array, void, undefined> {
@@ -543,7 +553,8 @@ export class Cursor {
     }
     const end = this.#lineEnd(searched);
     if (!this.#windowHolds(end - 1) || start < this.#windowStart) {
-      this.#openWindow(start, Math.max(end - start, Math.min(WINDOW_BYTES, size - start)));
+      const ahead = Math.max(end - start, Math.min(WINDOW_BYTES, size - start));
+      this.#openWindow(start, this.#mapping.isReadable(start, ahead) ? ahead : end - start);
     }
     this.#position = end;
     return this.#window.subarray(start - this.#windowStart, end - this.#windowStart);
@@ -553,14 +564,14 @@ export class Cursor {
   #windowHolds(offset: number): boolean {
     // A view that was emptied by close(), resize() or unmapRange() has length 0 and holds nothing.
     const at = offset - this.#windowStart;
-    return at >= 0 && at < this.#window.length && this.#windowProt === this.#map.prot;
+    return at >= 0 && at < this.#window.length && this.#windowVersion === this.#mapping.version;
   }
 
   /** Lays the window over a range that was found readable. */
   #openWindow(start: number, length: number): void {
     this.#window = this.#map.asTypedArray(Uint8Array, start, length);
     this.#windowStart = start;
-    this.#windowProt = this.#map.prot;
+    this.#windowVersion = this.#mapping.version;
   }
 }
 

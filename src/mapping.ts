@@ -168,6 +168,8 @@ export class Mapping {
   closed = false;
   /** Counts resizes, so that an operation in pieces sees that its ground has moved. */
   generation = 0;
+  /** Counts every change of what may be touched where, so that a view that is kept sees it. */
+  version = 0;
   #pins = 0;
 
   /** The memory whose pages the mapping lies over, with `sharedBuffer`. */
@@ -315,6 +317,13 @@ export class Mapping {
     );
   }
 
+  /** Whether a range within the map may be read now. */
+  isReadable(offset: number, length: number): boolean {
+    const prot = this.#protections.uniform;
+    if (prot !== undefined) return (prot & PROT_READ) !== 0;
+    return this.#protections.firstWithout(PROT_READ, offset, length) === -1;
+  }
+
   /** The pages that a range touches, or undefined if it touches none. */
   pagesAround(verb: string, offset: number, length: number): Pages | undefined {
     this.use(verb, offset, Math.max(length, 0), 0);
@@ -426,6 +435,7 @@ export class Mapping {
     const end = start + roundUp(pages.length, this.platform.pageSize);
     this.#protections.set(Math.max(start, 0), Math.min(end, this.size), prot);
     this.prot = this.#protections.uniform ?? this.prot;
+    this.version++;
   }
 
   /** Gives the whole pages of a range back; their addresses stay taken. */
@@ -528,6 +538,7 @@ export class Mapping {
 
   /** Empties all views. One that was transferred away cannot be emptied from here. */
   #detach(): void {
+    this.version++;
     this.#view = undefined;
     this.#publicView = undefined;
     if (!this.#buffers.detach()) this.#moved = true;

@@ -91,6 +91,9 @@ const MAX_DESCRIPTOR = 2 ** 31 - 1;
 // deno-lint-ignore ban-types -- the abstract class %TypedArray% has no name in TypeScript
 const TypedArray = Object.getPrototypeOf(Uint8Array) as Function;
 
+/** The mapping behind a map, for the other files of the library. */
+export let mappingOf: (map: MemoryMap) => Mapping;
+
 /**
  * Bytes of memory: of a file, or anonymous. The bytes are handed out without copying, as typed
  * arrays over the operating system's pages; {@link MemoryMap.read} and its kin copy.
@@ -112,6 +115,10 @@ const TypedArray = Object.getPrototypeOf(Uint8Array) as Function;
  * ```
  */
 export class MemoryMap implements Disposable {
+  static {
+    mappingOf = (map) => map.#map;
+  }
+
   readonly #map: Mapping;
 
   private constructor(what: string, request: MapRequest, handle?: MapHandle) {
@@ -1247,7 +1254,22 @@ export class MemoryMap implements Disposable {
     return this.wasmMemory === undefined ? undefined : this.bytes.byteOffset;
   }
 
-  /** A file-like face with a position, as Python's mmap object has it. */
+  /**
+   * A file-like face with a position, as Python's mmap object has it.
+   *
+   * @throws {MMapClosedError} If the map is closed.
+   *
+   * @example
+   * ```ts
+   * import { MemoryMap } from "@mman/mman";
+   * import { assertEquals } from "@std/assert";
+   *
+   * using map = MemoryMap.createAnonymous(8);
+   * map.write("one\ntwo\n");
+   * const lines = [...map.cursor().textLines()];
+   * assertEquals(lines, ["one\n", "two\n"]);
+   * ```
+   */
   cursor(): Cursor {
     return new Cursor(this);
   }
