@@ -2,16 +2,13 @@
  * Long operations that leave the event loop free: in pieces on another thread, so that an
  * AbortSignal, `close()` and `resize()` are heeded between two pieces.
  */
-import { checkInteger, show } from "./check.ts";
+import { show } from "./check.ts";
 import { MMapClosedError } from "./errors.ts";
 import { explain } from "./explain.ts";
-import { hostConstants } from "./ffi/host.ts";
 import type { Platform } from "./ffi/platform.ts";
 import type { OpenedFile } from "./file.ts";
-import type { Mapping } from "./mapping.ts";
-import { populateForWriting, touch } from "./paging.ts";
-
-const { PROT_READ } = hostConstants;
+import type { Mapping, Pages } from "./mapping.ts";
+import { populating, touch } from "./paging.ts";
 
 /** Bytes of a piece: a few milliseconds of faulting in. */
 const PIECE = 32 << 20;
@@ -25,34 +22,32 @@ export interface AsyncOptions {
   signal?: AbortSignal;
 }
 
-/** Runs `step` for each piece of a range, off this thread. */
-async function inPieces(
+/** Runs `step` for each piece of some ranges, off this thread. */
+async function inPieces<R extends Pages>(
   map: Mapping,
-  verb: string,
-  offset: number,
-  length: number,
+  what: string,
+  ranges: readonly R[],
   { signal }: AsyncOptions,
-  step: (address: bigint, length: number) => Promise<void>,
+  step: (address: bigint, length: number, range: R) => Promise<void>,
 ): Promise<void> {
   signal?.throwIfAborted();
-  const pages = map.pagesAround(verb, offset, length);
-  if (pages === undefined) return;
   const { generation } = map;
-  const what = `Cannot ${verb} ${length} bytes at offset ${offset}`;
   await map.pinned(async () => {
-    for (let done = 0; done < pages.length; done += PIECE) {
-      const size = Math.min(PIECE, pages.length - done);
-      let failure: unknown;
-      try {
-        await step(pages.address + BigInt(done), size);
-      } catch (error) {
-        failure = explain(what, error);
+    for (const range of ranges) {
+      for (let done = 0; done < range.length; done += PIECE) {
+        const size = Math.min(PIECE, range.length - done);
+        let failure: unknown;
+        try {
+          await step(range.address + BigInt(done), size, range);
+        } catch (error) {
+          failure = explain(what, error);
+        }
+        signal?.throwIfAborted();
+        if (map.closed || map.generation !== generation) {
+          throw new MMapClosedError(`${what}: the map was closed or resized meanwhile`);
+        }
+        if (failure !== undefined) throw failure;
       }
-      signal?.throwIfAborted();
-      if (map.closed || map.generation !== generation) {
-        throw new MMapClosedError(`${what}: the map was closed or resized meanwhile`);
-      }
-      if (failure !== undefined) throw failure;
     }
   });
 }
@@ -64,19 +59,16 @@ export async function prefaultAsync(
   length: number,
   options: AsyncOptions,
 ): Promise<void> {
-  map.use("prefault", offset, Math.max(length, 0), PROT_READ);
-  checkInteger("a length in bytes", length, 0);
-  const { platform } = map;
-  const populate = platform.populateAsync;
+  const ranges = populating(map, offset, length);
+  const populate = map.platform.populateAsync;
   await inPieces(
     map,
-    "prefault",
-    offset,
-    length,
+    `Cannot prefault ${length} bytes at offset ${offset}`,
+    ranges,
     options,
     populate === undefined
       ? touchAsync(map)
-      : (address, size) => populate(address, size, populateForWriting(map)),
+      : (address, size, { write }) => populate(address, size, write),
   );
 }
 
@@ -100,11 +92,11 @@ export async function msyncAsync(
   length: number,
   options: AsyncOptions,
 ): Promise<void> {
+  const pages = map.pagesAround("flush", offset, length);
   await inPieces(
     map,
-    "flush",
-    offset,
-    length,
+    `Cannot flush ${length} bytes at offset ${offset}`,
+    pages === undefined ? [] : [pages],
     options,
     (address, size) => map.platform.syncAsync(address, size, flags, map.fd),
   );

@@ -54,3 +54,11 @@ export function checkBits(what: string, flags: unknown, known: number, names: st
     `Cannot use ${show(flags)} as ${what}: it must combine ${names}`,
   );
 }
+
+/** Throws unless `name` can name memory. */
+export function checkName(name: unknown): void {
+  if (typeof name === "string" && !name.includes("\0") && name.length <= 200) return;
+  throw new MMapInvalidParameterError(
+    `Cannot use ${show(name)} as a name: it must have at most 200 characters, and no NUL`,
+  );
+}

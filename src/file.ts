@@ -1,7 +1,7 @@
 /** Opens files for mapping: checks the options, keeps the runtime's permissions, sets the size. */
 import fs from "node:fs";
 import { fileURLToPath } from "node:url";
-import { checkInteger, show } from "./check.ts";
+import { checkInteger, checkName, show } from "./check.ts";
 import { MMapError, MMapInvalidParameterError } from "./errors.ts";
 import { explain } from "./explain.ts";
 import type { FileInfo, Platform } from "./ffi/platform.ts";
@@ -142,6 +142,7 @@ function checkOptions(name: string, options: OpenOptions): Required<
   } else if (mode === "w+") {
     reject('mode "w+" without a size', "give { size } in bytes");
   }
+  if (options.name !== undefined) checkName(options.name);
   checkInteger("permission bits", permissions, 0);
   if (permissions > 0o7777) {
     reject(`permissions ${permissions}`, "give at most 0o7777");
@@ -171,6 +172,7 @@ export function openFile(
   platform: Platform,
   path: string | URL,
   options: OpenOptions,
+  lockWait: number = options.lockTimeout ?? 0,
 ): OpenedFile {
   const name = pathOf(path);
   const { mode, offset, permissions, preallocate, lockTimeout } = checkOptions(name, options);
@@ -188,17 +190,21 @@ export function openFile(
     throw explain(`Cannot open ${show(name)} with mode "${mode}"`, error);
   }
   const { fd, created } = opened;
-  const close = (): void => fs.closeSync(fd);
+  let isOpen = true;
+  const close = (): void => {
+    if (isOpen) fs.closeSync(fd);
+    isOpen = false;
+  };
   /** Undoes the opening: a file that it created goes away. */
   const undo = (): void => {
     close();
     if (created) fs.unlinkSync(name);
   };
   try {
+    checkMappable(show(name), platform.fileInfo(fd));
+    // Before the first look at its size, and the first change: they are up to who holds the lock.
+    if (lock !== undefined) waitForLock(platform, name, fd, lock, lockWait, lockTimeout);
     const info = platform.fileInfo(fd);
-    checkMappable(show(name), info);
-    // Before the first change of the file: who holds the lock must not see it emptied.
-    if (lock !== undefined) waitForLock(platform, name, fd, lock, lockTimeout);
     const fileSize = fitFile(platform, fd, mode, info, offset, size, preallocate);
     const { PROT_READ, PROT_WRITE, MAP_SHARED, MAP_PRIVATE, MAP_NORESERVE } = platform.constants;
     // Copies are made page by page: reserving swap for all would refuse files beyond memory.
@@ -211,8 +217,9 @@ export function openFile(
       size: sizeToMap(name, info, fileSize, offset, size),
       prot: mode === "r" ? PROT_READ : PROT_READ | PROT_WRITE,
       flags: mode === "c" ? privately : MAP_SHARED,
-      preallocate: preallocate && info.kind === "file",
+      preallocate: preallocate && info.kind === "file" && (size ?? info.size - offset) > 0,
       abandon(): void {
+        if (!isOpen) return;
         try {
           if (mode === "r+" && fileSize > info.size) platform.truncate(fd, info.size);
         } finally {
@@ -252,7 +259,7 @@ export async function openFileAsync(
   const deadline = performance.now() + (options.lockTimeout ?? 0);
   while (true) {
     try {
-      return openFile(platform, path, { ...options, lockTimeout: 0 });
+      return openFile(platform, path, options, 0);
     } catch (error) {
       const locked = error instanceof MMapError && error.code === "EWOULDBLOCK";
       if (!locked || performance.now() >= deadline) throw error;
@@ -270,14 +277,17 @@ function waitForLock(
   name: string,
   fd: number,
   lock: "shared" | "exclusive",
+  wait: number,
   timeout: number,
 ): void {
-  const deadline = performance.now() + timeout;
+  const deadline = performance.now() + wait;
   const clock = new Int32Array(new SharedArrayBuffer(4));
   while (!platform.lockFile(fd, lock === "exclusive")) {
     if (performance.now() >= deadline) {
       throw new MMapError(
-        `Cannot take a ${lock} lock of ${show(name)}: somebody else held one for ${timeout} ms; ` +
+        `Cannot take ${lock === "shared" ? "a shared" : "an exclusive"} lock of ${
+          show(name)
+        }: somebody else held one for ${timeout} ms; ` +
           "try later, or give a longer lockTimeout",
         { code: "EWOULDBLOCK", syscall: "flock" },
       );

@@ -14,7 +14,7 @@ import { explain } from "./explain.ts";
 import { hostConstants } from "./ffi/host.ts";
 import { type Platform, SystemCallError } from "./ffi/platform.ts";
 import type { Descriptor } from "./file.ts";
-import { Protections, UNMAPPED } from "./protections.ts";
+import { Protections, type Segment, UNMAPPED } from "./protections.ts";
 import { addressOfMemory, createSharedMemory, SharedViews } from "./shared_pages.ts";
 
 const { PROT_READ, PROT_WRITE, MAP_SHARED } = hostConstants;
@@ -303,7 +303,7 @@ export class Mapping {
     if (this.closed) throw new MMapClosedError(`Cannot ${verb} a closed map: open it again`);
     checkRange(verb, offset, length, this.size);
     const prot = this.#protections.uniform;
-    if ((prot !== undefined && (prot & mask) === mask) || length === 0) return;
+    if (length === 0 || (prot !== undefined && prot !== UNMAPPED && (prot & mask) === mask)) return;
     const request = `Cannot ${verb} ${length} bytes at offset ${offset}`;
     const hole = this.#protections.firstWith(UNMAPPED, offset, length);
     if (hole !== -1) {
@@ -324,30 +324,40 @@ export class Mapping {
     return this.#protections.firstWithout(PROT_READ, offset, length) === -1;
   }
 
-  /** The pages that a range touches, or undefined if it touches none. */
-  pagesAround(verb: string, offset: number, length: number): Pages | undefined {
+  /** Bytes of a page of this mapping: larger than the system's for huge pages. */
+  get unit(): number {
+    return this.#request.unit ?? this.platform.pageSize;
+  }
+
+  /** The pages, of `unit` bytes, that a range touches, or undefined if it touches none. */
+  pagesAround(
+    verb: string,
+    offset: number,
+    length: number,
+    unit: number = this.unit,
+  ): Pages | undefined {
     this.use(verb, offset, Math.max(length, 0), 0);
     checkInteger("a length in bytes", length, 0);
     if (length === 0) return undefined;
     const address = this.addr + BigInt(offset);
-    const slack = Number(address % BigInt(this.platform.pageSize));
-    return { address: address - BigInt(slack), length: length + slack };
+    const slack = Number(address % BigInt(unit));
+    return { address: address - BigInt(slack), length: roundUp(length + slack, unit) };
   }
 
   /**
-   * The pages that lie wholly in a range, or undefined if none does. The page in which the map ends
-   * counts when the range reaches the end of the map.
+   * The pages that lie wholly in a range, or undefined if none does. The pages in which the map
+   * starts and ends are all its own: they count when the range reaches so far.
    */
   pagesInside(verb: string, offset: number, length: number): Pages | undefined {
     this.use(verb, offset, Math.max(length, 0), 0);
     checkInteger("a length in bytes", length, 0);
-    const page = this.platform.pageSize;
-    const shift = Number(this.addr % BigInt(page));
-    const start = roundUp(offset + shift, page) - shift;
+    if (length === 0) return undefined;
+    const { unit } = this;
+    const shift = Number(this.addr % BigInt(unit));
     const last = offset + length;
-    const end = last === this.size
-      ? roundUp(last + shift, page) - shift
-      : roundDown(last + shift, page) - shift;
+    const start = (offset === 0 ? 0 : roundUp(offset + shift, unit)) - shift;
+    const end = (last === this.size ? roundUp(last + shift, unit) : roundDown(last + shift, unit)) -
+      shift;
     if (end <= start) return undefined;
     return { address: this.addr + BigInt(start), length: end - start };
   }
@@ -423,6 +433,11 @@ export class Mapping {
     }
   }
 
+  /** The parts of a range, already checked, by protection. */
+  segments(offset: number, length: number): readonly Segment[] {
+    return this.#protections.within(offset, length);
+  }
+
   /** Changes the protection of the pages that a range touches. */
   protect(prot: number, offset: number, length: number): void {
     const pages = this.pagesAround("protect", offset, length);
@@ -432,7 +447,7 @@ export class Mapping {
       () => this.platform.protect(pages.address, pages.length, prot),
     );
     const start = Number(pages.address - this.addr);
-    const end = start + roundUp(pages.length, this.platform.pageSize);
+    const end = start + pages.length;
     this.#protections.set(Math.max(start, 0), Math.min(end, this.size), prot);
     this.prot = this.#protections.uniform ?? this.prot;
     this.version++;
@@ -446,10 +461,15 @@ export class Mapping {
     this.#detach();
     this.call(
       `Cannot unmap ${length} bytes at offset ${offset}`,
-      () => this.platform.reserve(pages.address, pages.length),
+      // A view that was transferred away cannot be emptied: what it shows becomes zeros.
+      () =>
+        this.#moved
+          ? this.platform.blank(pages.address, pages.length)
+          : this.platform.reserve(pages.address, pages.length),
     );
     const start = Number(pages.address - this.addr);
-    this.#protections.set(start, Math.min(start + pages.length, this.size), UNMAPPED);
+    const end = Math.min(start + pages.length, this.size);
+    this.#protections.set(Math.max(start, 0), end, UNMAPPED);
   }
 
   /** Gives the mapping another size, and the file too where the map ends with it. */
@@ -464,12 +484,12 @@ export class Mapping {
         `${what}: it is ${this.shared ? "read-only" : "copy-on-write"}; open it with mode "r+"`,
       );
     }
-    if (this.#protections.uniform === undefined) {
+    if (this.#protections.uniform === undefined || this.#protections.uniform === UNMAPPED) {
       throw new MMapInvalidParameterError(
         `${what}: its parts differ in protection or were unmapped; mprotect() the whole map first`,
       );
     }
-    if (file === undefined && (this.shared || this.#request.unit !== undefined)) {
+    if ((file === undefined && this.shared) || this.#request.unit !== undefined) {
       throw new MMapInvalidParameterError(
         `${what}: shared anonymous memory and huge pages have a fixed size; use ` +
           "createMemfd(), or a file",
@@ -569,9 +589,14 @@ export class Mapping {
     const length = this.#mappedLength(this.#request, size);
     const slack = this.offset % platform.allocationGranularity;
     this.#detach();
+    if (file === undefined && size > this.size) this.#clearTail();
     let base: bigint;
     if (platform.remap !== undefined && !this.#moved && holdings.length > 0) {
-      base = this.call(what, () => platform.remap!(holdings.base, holdings.length, length));
+      try {
+        base = platform.remap(holdings.base, holdings.length, length);
+      } catch (error) {
+        throw explain(what, error, MMapAllocationError);
+      }
     } else {
       if (unmapped !== undefined && !this.#moved) this.#unmapFor(unmapped);
       const writable = file === undefined ? PROT_READ | PROT_WRITE : prot;
@@ -579,7 +604,7 @@ export class Mapping {
         base = platform.map(length, writable, flags, file?.fd ?? -1, this.offset - slack);
       } catch (error) {
         if (holdings.length === 0) this.close(); // there is nothing left to go on with
-        throw explain(what, error);
+        throw explain(what, error, MMapAllocationError);
       }
       if (file === undefined) {
         platform.protect(holdings.base, holdings.length, PROT_READ);
@@ -601,6 +626,27 @@ export class Mapping {
     this.#settle();
   }
 
+  /** Zeros behind the end of anonymous memory, in its last page, for when that becomes part of it. */
+  #clearTail(): void {
+    const { platform, prot } = this;
+    const { base, length } = this.#holdings;
+    const end = base + BigInt(roundUp(length, platform.pageSize));
+    const start = this.addr + BigInt(this.size);
+    const page = end - BigInt(platform.pageSize);
+    if (start >= end) return;
+    platform.protect(page, platform.pageSize, PROT_READ | PROT_WRITE);
+    platform.memory.memset(start, 0, Number(end - start));
+    platform.protect(page, platform.pageSize, prot);
+  }
+
+  /** Advice for the whole mapping, which it keeps when it moves. */
+  readonly #advice = new Set<number>();
+
+  /** Notes advice that was given for a range. */
+  keepAdvice(advice: number, offset: number, length: number): void {
+    if (offset === 0 && length === this.size) this.#advice.add(advice);
+  }
+
   /** Does what a mapping would hinder, with nothing mapped; the map is closed if it fails. */
   #unmapFor(step: () => void): void {
     const holdings = this.#holdings;
@@ -620,6 +666,7 @@ export class Mapping {
     const { base, length } = this.#holdings;
     if (length === 0) return;
     if (file !== undefined && !inherit) platform.inherit(base, length, false);
+    for (const advice of this.#advice) platform.advise(base, length, advice);
     if (file === undefined && name !== undefined && platform.label !== undefined) {
       try {
         platform.label(base, length, name);

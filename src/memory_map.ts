@@ -6,7 +6,7 @@
  * a page survives when somebody else truncates it.
  */
 import { allocateAsync, type AsyncOptions, msyncAsync, prefaultAsync } from "./background.ts";
-import { checkBits, checkInteger, show } from "./check.ts";
+import { checkBits, checkInteger, checkName, show } from "./check.ts";
 import { Cursor } from "./cursor.ts";
 import { MMapAllocationError, MMapClosedError, MMapInvalidParameterError } from "./errors.ts";
 import { explain } from "./explain.ts";
@@ -156,6 +156,7 @@ export class MemoryMap implements Disposable {
     const system = platform();
     checkProt(prot);
     checkMapFlags(system, flags);
+    if (options.name !== undefined) checkName(options.name);
     const huge = options.hugePages === true || (flags & MAP_HUGETLB & system.mapFlags) !== 0;
     if (options.hugePages === true && system.hugePageSize === undefined) {
       throw paging.unsupported(system, "use huge pages", "leave hugePages out");
@@ -361,6 +362,7 @@ export class MemoryMap implements Disposable {
   static open(path: string | URL, options: OpenOptions = {}): MemoryMap {
     const system = platform();
     const file = openFile(system, path, options);
+    let map: MemoryMap;
     try {
       if (file.preallocate) {
         explained(
@@ -368,12 +370,18 @@ export class MemoryMap implements Disposable {
           () => system.allocate!(file.fd, file.offset, file.size),
         );
       }
-      const map = MemoryMap.#mapFile(system, file, options);
-      return options.populate === true ? map.#populated() : map;
+      map = MemoryMap.#mapFile(system, file, options);
     } catch (error) {
       file.abandon();
       throw error;
     }
+    try {
+      if (options.populate === true) map.prefault();
+    } catch (error) {
+      MemoryMap.#abandon(map, file);
+      throw error;
+    }
+    return map;
   }
 
   /**
@@ -409,7 +417,22 @@ export class MemoryMap implements Disposable {
       file.abandon();
       throw error;
     }
-    return options.populate === true ? await map.#populatedAsync(options) : map;
+    try {
+      if (options.populate === true) await map.prefaultAsync(0, map.size, options);
+    } catch (error) {
+      MemoryMap.#abandon(map, file);
+      throw error;
+    }
+    return map;
+  }
+
+  /** Ends a map that could not be made as it was asked for, as if it had not been opened. */
+  static #abandon(map: MemoryMap, file: OpenedFile): void {
+    try {
+      file.abandon();
+    } finally {
+      map.close();
+    }
   }
 
   /**
@@ -569,9 +592,14 @@ export class MemoryMap implements Disposable {
       truncateOnClose: options.truncateOnClose,
       sharedBuffer: options.sharedBuffer === true,
     });
-    const { access = "normal" } = options;
-    if (access !== "normal") map.hint(access);
-    if (options.hugePages === true) map.hint("hugePages");
+    const { access = "normal", hugePages = false } = options;
+    try {
+      if (access !== "normal") map.hint(access);
+      if (hugePages) map.hint("hugePages");
+    } catch (error) {
+      map.close();
+      throw error;
+    }
     return map;
   }
 
@@ -1153,6 +1181,11 @@ export class MemoryMap implements Disposable {
     otherOffset: number = 0,
     length?: number,
   ): number {
+    if (!(other instanceof MemoryMap) && !ArrayBuffer.isView(other)) {
+      throw new MMapInvalidParameterError(
+        `Cannot compare a map with ${show(other)}: give a MemoryMap, a typed array or a DataView`,
+      );
+    }
     const bytes = other instanceof MemoryMap ? other.#map : other;
     return memory.compare(this.#map, bytes, offset, otherOffset, length);
   }
@@ -1414,13 +1447,6 @@ function explained<T>(what: string, call: () => T): T {
 function hugePageSize(system: Platform, flags: number): number {
   const exponent = flags >>> 26;
   return exponent === 0 ? system.hugePageSize!() : 2 ** exponent;
-}
-
-function checkName(name: string): void {
-  if (typeof name === "string" && !name.includes("\0") && name.length <= 200) return;
-  throw new MMapInvalidParameterError(
-    `Cannot use ${show(name)} as a name: it must have at most 200 characters, and no NUL`,
-  );
 }
 
 function checkProt(prot: number): void {

@@ -5,6 +5,7 @@ import { explain } from "./explain.ts";
 import { hostConstants } from "./ffi/host.ts";
 import { type MemoryStats, type Platform, SystemCallError } from "./ffi/platform.ts";
 import type { Mapping } from "./mapping.ts";
+import { UNMAPPED } from "./protections.ts";
 
 const c = hostConstants;
 
@@ -76,7 +77,8 @@ export function advise(map: Mapping, advice: number, offset: number, length: num
     );
   }
   if (advice < 0) throw unsupported(map.platform, `advise ${name}`, "leave it out");
-  const pages = discarding.has(advice)
+  const losing = discarding.has(advice);
+  const pages = losing
     ? map.pagesInside("advise", offset, length)
     : map.pagesAround("advise", offset, length);
   if (pages === undefined) return;
@@ -84,6 +86,7 @@ export function advise(map: Mapping, advice: number, offset: number, length: num
     `Cannot advise ${name} for ${length} bytes at offset ${offset}`,
     () => map.platform.advise(pages.address, pages.length, advice),
   );
+  if (!losing) map.keepAdvice(advice, offset, length);
 }
 
 /** Gives a hint by its name. */
@@ -99,11 +102,11 @@ export function hint(map: Mapping, name: Hint, offset: number, length: number): 
 /** Which pages of a range are in memory. */
 export function residency(map: Mapping, offset: number, length: number): Uint8Array<ArrayBuffer> {
   const { platform } = map;
-  const pages = map.pagesAround("ask for", offset, length);
+  const pages = map.pagesAround("ask for", offset, length, platform.pageSize);
   const resident = platform.resident;
   if (resident === undefined) throw unsupported(platform, "tell residency", "use stats()");
   if (pages === undefined) return new Uint8Array(0);
-  const result = new Uint8Array(Math.ceil(pages.length / platform.pageSize));
+  const result = new Uint8Array(pages.length / platform.pageSize);
   map.call(
     `Cannot tell the residency of ${length} bytes at offset ${offset}`,
     () => resident(pages.address, pages.length, result),
@@ -111,21 +114,32 @@ export function residency(map: Mapping, offset: number, length: number): Uint8Ar
   return result;
 }
 
-/** Whether faulting in should make pages writable: only where that changes nothing else. */
-export function populateForWriting(map: Mapping): boolean {
-  // Populating a file for writing would give its holes blocks on the disk.
-  return map.fd === -1 && (map.prot & c.PROT_WRITE) !== 0;
+/** A range to fault in, and how. */
+export interface Populating {
+  readonly address: bigint;
+  readonly length: number;
+  readonly write: boolean;
+}
+
+/** What to fault in for a range: the pages that it touches, by what may be done with them. */
+export function populating(map: Mapping, offset: number, length: number): Populating[] {
+  if (map.pagesAround("prefault", offset, length) === undefined) return [];
+  map.use("prefault", offset, length, c.PROT_READ);
+  return map.segments(offset, length)
+    .map(({ start, end, prot }) => ({
+      ...map.pagesAround("prefault", start, end - start)!,
+      // Faulting a file in for writing would give its holes blocks on the disk.
+      write: map.fd === -1 && (prot & c.PROT_WRITE) !== 0,
+    }));
 }
 
 /** Faults the pages of a range in. */
 export function prefault(map: Mapping, offset: number, length: number): void {
-  const pages = map.pagesAround("prefault", offset, length);
-  if (pages === undefined) return;
-  map.use("prefault", offset, length, c.PROT_READ);
+  const ranges = populating(map, offset, length);
   const populate = map.platform.populate;
   if (populate === undefined) return touch(map, offset, length);
   try {
-    populate(pages.address, pages.length, populateForWriting(map));
+    for (const { address, length, write } of ranges) populate(address, length, write);
   } catch (error) {
     // A kernel before 5.14 does not know the advice.
     if (error instanceof SystemCallError && error.code === "EINVAL") touch(map, offset, length);
@@ -165,19 +179,22 @@ export function punchHole(map: Mapping, offset: number, length: number): void {
       `${what}: the map is copy-on-write; use fill(0), or open the file with mode "r+"`,
     );
   }
-  const pages = map.pagesInside("punch a hole of", offset, length);
-  const start = pages === undefined ? offset + length : Number(pages.address - map.addr);
-  const end = Math.min(pages === undefined ? start : start + pages.length, offset + length);
   const clear = (from: number, to: number): void =>
     map.eachPiece(from, to - from, (view) => void view.fill(0));
+  const pages = map.pagesInside("punch a hole of", offset, length);
+  if (pages === undefined) return clear(offset, offset + length);
+  const first = Number(pages.address - map.addr);
+  const start = Math.max(first, offset);
+  const end = Math.min(first + pages.length, offset + length);
   clear(offset, start);
-  if (pages !== undefined) {
-    map.call(
-      what,
-      () => advise(map, map.shared ? c.MADV_REMOVE : c.MADV_DONTNEED, start, end - start),
-    );
-  }
   clear(end, offset + length);
+  try {
+    platform.advise(pages.address, pages.length, map.shared ? c.MADV_REMOVE : c.MADV_DONTNEED);
+  } catch (error) {
+    // Locked pages cannot be given back.
+    if (!(error instanceof SystemCallError && error.code === "EINVAL")) throw explain(what, error);
+    clear(start, end);
+  }
 }
 
 /** Where the bytes of the map are. */
@@ -185,7 +202,12 @@ export function stats(map: Mapping): MemoryStats {
   map.use("measure", 0, 0, 0);
   const read = map.platform.stats;
   if (read === undefined) throw unsupported(map.platform, "measure memory", "use residency()");
-  const pages = map.pagesAround("measure", 0, map.size);
-  if (pages === undefined) return { mapped: 0, resident: 0, shared: 0, swapped: 0, huge: 0 };
-  return map.call("Cannot measure the map", () => read(pages.address, pages.length));
+  const total = { mapped: 0, resident: 0, shared: 0, swapped: 0, huge: 0 };
+  for (const { start, end, prot } of map.segments(0, map.size)) {
+    if (prot === UNMAPPED) continue;
+    const pages = map.pagesAround("measure", start, end - start)!;
+    const part = map.call("Cannot measure the map", () => read(pages.address, pages.length));
+    for (const key of Object.keys(total) as (keyof MemoryStats)[]) total[key] += part[key];
+  }
+  return total;
 }

@@ -4,7 +4,7 @@
 export const UNMAPPED: number = 1 << 30;
 
 /** A range of a mapping with one protection. */
-interface Segment {
+export interface Segment {
   readonly start: number;
   readonly end: number;
   readonly prot: number;
@@ -45,6 +45,17 @@ export class Protections {
       if (segment.end > end) add({ ...segment, start: Math.max(segment.start, end) });
     }
     this.#segments = next;
+  }
+
+  /** The parts of a range, each with one protection. */
+  within(offset: number, length: number): Segment[] {
+    return this.#segments
+      .map(({ start, end, prot }) => ({
+        start: Math.max(start, offset),
+        end: Math.min(end, offset + length),
+        prot,
+      }))
+      .filter(({ start, end }) => start < end);
   }
 
   /** The first offset of a range that has exactly this protection, or -1. */

@@ -100,6 +100,15 @@ const symbols = {
     ],
     result: "i32", // int: depends on op, or -1 and errno
   },
+  /** {@link https://man7.org/linux/man-pages/man2/ioctl.2.html | ioctl(2)}; variadic, harmless on Linux */
+  ioctl: {
+    parameters: [
+      "i32", //    int fd
+      "usize", //  unsigned long op
+      "buffer", // void *argp
+    ],
+    result: "i32", // int: depends on op, or -1 and errno
+  },
   /** {@link https://man7.org/linux/man-pages/man2/mlock.2.html | mlock2(2)} */
   mlock2: {
     parameters: [
@@ -286,7 +295,10 @@ export function openLinux(runtime: Runtime): Platform {
       );
     },
     stats(address: bigint, length: number): MemoryStats {
-      return readStats(Number(address), length, pageSize);
+      return readStats(Number(address), length, pageSize, {
+        call: (fd, request, structure) => libc.ioctl(fd, BigInt(request), structure),
+        addressOf: (view) => runtime.addressOf(view),
+      });
     },
 
     fileInfo(fd: number): FileInfo {

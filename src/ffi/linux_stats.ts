@@ -10,10 +10,60 @@ const HUGE_FIELDS =
   /^(?:AnonHugePages|ShmemPmdMapped|FilePmdMapped|Shared_Hugetlb|Private_Hugetlb): +(\d+) kB/;
 
 /**
+ * `struct pm_scan_arg` of PAGEMAP_SCAN, u64 each: size, flags, start, end, walk end, vector, its
+ * length, most pages, inverted, all of, any of, returned categories.
+ */
+const SCAN_FIELDS = 12;
+const SCAN_START = 2;
+const SCAN_WALK_END = 4;
+const SCAN_VECTOR = 5;
+const SCAN_ALL_OF = 9;
+const SCAN_RETURNED = 11;
+const PAGEMAP_SCAN = 0xc0606610;
+const PAGE_IS_PRESENT = 1n << 3n;
+const PAGE_IS_HUGE = 1n << 6n;
+/** `struct page_region`, u64 each: start, end, categories. */
+const REGION_FIELDS = 3;
+const REGIONS = 256;
+
+/** `ioctl(2)` with a structure, and the address of a view. */
+export interface Ioctl {
+  call(fd: number, request: number, structure: ArrayBufferView): number;
+  addressOf(view: ArrayBufferView): bigint;
+}
+
+/** Bytes in huge pages ({@link https://docs.kernel.org/admin-guide/mm/pagemap.html | PAGEMAP_SCAN}, Linux 6.7); 0 before. */
+function hugeBytes(fd: number, from: number, to: number, pageSize: number, ioctl: Ioctl): number {
+  const regions = new BigUint64Array(REGIONS * REGION_FIELDS);
+  const scan = new BigUint64Array(SCAN_FIELDS);
+  scan[0] = BigInt(scan.byteLength);
+  scan[SCAN_START + 1] = BigInt(to);
+  scan[SCAN_VECTOR] = ioctl.addressOf(regions);
+  scan[SCAN_VECTOR + 1] = BigInt(REGIONS);
+  scan[SCAN_ALL_OF] = PAGE_IS_PRESENT | PAGE_IS_HUGE;
+  scan[SCAN_RETURNED] = PAGE_IS_HUGE;
+  let bytes = 0;
+  for (let at = from; at < to; at = Number(scan[SCAN_WALK_END])) {
+    scan[SCAN_START] = BigInt(at);
+    const found = ioctl.call(fd, PAGEMAP_SCAN, scan);
+    if (found < 0 || Number(scan[SCAN_WALK_END]) < at + pageSize) break;
+    for (let i = 0; i < found * REGION_FIELDS; i += REGION_FIELDS) {
+      bytes += Number(regions[i + 1]! - regions[i]!);
+    }
+  }
+  return bytes;
+}
+
+/**
  * Adds up the areas of memory that overlap `length` bytes at `address`
  * ({@link https://man7.org/linux/man-pages/man5/proc_pid_smaps.5.html | proc_pid_smaps(5)}).
  */
-export function readStats(address: number, length: number, pageSize: number): MemoryStats {
+export function readStats(
+  address: number,
+  length: number,
+  pageSize: number,
+  ioctl: Ioctl,
+): MemoryStats {
   const stats = { mapped: 0, resident: 0, shared: 0, swapped: 0, huge: 0 };
   const end = address + Math.ceil(length / pageSize) * pageSize;
   let overlap = 0;
@@ -29,12 +79,12 @@ export function readStats(address: number, length: number, pageSize: number): Me
       overlap = Math.max(to - from, 0);
       joined = overlap > 0 && (areaStart < address || areaEnd > end);
       stats.mapped += overlap;
-      if (joined) addPages(stats, from, to, pageSize);
+      if (joined) addPages(stats, from, to, pageSize, ioctl);
       continue;
     }
     if (overlap === 0) continue;
     const huge = HUGE_FIELDS.exec(line);
-    if (huge !== null) stats.huge += Math.min(Number(huge[1]) * 1024, overlap);
+    if (huge !== null && !joined) stats.huge += Math.min(Number(huge[1]) * 1024, overlap);
     const field = /^(Rss|Shared_Clean|Shared_Dirty|Swap|Shared_Hugetlb|Private_Hugetlb): +(\d+) kB/
       .exec(line);
     if (field === null || joined) continue;
@@ -48,7 +98,13 @@ export function readStats(address: number, length: number, pageSize: number): Me
 }
 
 /** Counts page by page ({@link https://man7.org/linux/man-pages/man5/proc_pid_pagemap.5.html | proc_pid_pagemap(5)}). */
-function addPages(stats: MemoryStats, from: number, to: number, pageSize: number): void {
+function addPages(
+  stats: MemoryStats,
+  from: number,
+  to: number,
+  pageSize: number,
+  ioctl: Ioctl,
+): void {
   const fd = fs.openSync("/proc/self/pagemap", "r");
   try {
     const chunk = new DataView(new ArrayBuffer(PAGEMAP_ENTRY * 65536));
@@ -66,6 +122,7 @@ function addPages(stats: MemoryStats, from: number, to: number, pageSize: number
       }
       position += read;
     }
+    stats.huge += hugeBytes(fd, from, to, pageSize, ioctl);
   } finally {
     fs.closeSync(fd);
   }
