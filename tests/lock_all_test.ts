@@ -1,0 +1,110 @@
+/** `mlockAll()` and `munlockAll()`, in processes of their own, seen in VmLck of `/proc/self/status`. */
+import { describe, test } from "node:test";
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { MemoryMap, mlockAll, MMapInvalidParameterError, munlockAll, pageSize } from "../mod.ts";
+import {
+  assertRefused,
+  firstReason,
+  fixtureResult,
+  lockedBytes,
+  runtimeName,
+  skipWithoutChildren,
+  skipWithoutCommands,
+  skipWithoutProc,
+} from "./helpers.ts";
+import { skipOutsideLinux } from "./helpers_paging.ts";
+
+/** What the child reports. */
+interface Report {
+  readonly failure?: { name: string; code: string; syscall: string; message: string };
+  readonly size: number;
+  readonly pageSize: number;
+  /** Bytes by which mlockAll made the locked memory grow. */
+  readonly locked: number;
+  /** Bytes by which a map made afterwards did. */
+  readonly lockedLate: number;
+  /** Pages in memory of the maps made before and after; each has `size` bytes. */
+  readonly pages: { readonly early: number; readonly late: number };
+  /** Bytes locked after munlockAll. */
+  readonly unlocked: number;
+}
+
+const run = (...args: string[]) => fixtureResult<Report>("paging_lock_all.ts", { args });
+const skip = firstReason(skipOutsideLinux, skipWithoutProc, skipWithoutChildren());
+const skipReserved = runtimeName === "bun"
+  ? "Bun reserves gigabytes of memory, all of which would be brought in"
+  : false;
+
+describe("mlockAll()", () => {
+  test("brings in and locks what is mapped now, by default", {
+    skip: firstReason(skip, skipReserved),
+  }, async () => {
+    const report = await run();
+    assertEquals(report.failure, undefined);
+    assert(report.locked >= report.size);
+    assertEquals(report.pages.early, report.size / report.pageSize);
+    assertEquals([report.lockedLate, report.pages.late], [0, 0]);
+    assertEquals(report.unlocked, 0);
+  });
+  test("on fault, locks what is mapped now and brings nothing in", { skip }, async () => {
+    const report = await run("current", "onFault");
+    assert(report.locked >= report.size);
+    assertEquals(report.pages, { early: 0, late: 0 });
+    assertEquals(report.lockedLate, 0);
+    assertEquals(report.unlocked, 0);
+  });
+  test("of the future, brings in and locks what is mapped later", { skip }, async () => {
+    const report = await run("future");
+    assert(report.locked < report.size);
+    assert(report.lockedLate >= report.size);
+    assertEquals(report.pages, { early: 0, late: report.size / report.pageSize });
+    assertEquals(report.unlocked, 0);
+  });
+  test("of the future on fault, locks what is mapped later and brings nothing in", {
+    skip,
+  }, async () => {
+    const report = await run("future", "onFault");
+    assert(report.lockedLate >= report.size);
+    assertEquals(report.pages, { early: 0, late: 0 });
+  });
+  test("of both, locks both", { skip }, async () => {
+    const report = await run("current", "future", "onFault");
+    assert(report.locked >= report.size);
+    assert(report.lockedLate >= report.size);
+    assertEquals(report.unlocked, 0);
+  });
+  test("of neither is refused", { skip: skipOutsideLinux }, () => {
+    assertRefused(
+      () => mlockAll({ current: false }),
+      MMapInvalidParameterError,
+      "neither current nor future",
+    );
+    assertRefused(
+      () => mlockAll({ current: false, future: false, onFault: true }),
+      MMapInvalidParameterError,
+    );
+  });
+  test("over RLIMIT_MEMLOCK is an error with the way out", {
+    skip: firstReason(skip, skipWithoutCommands("prlimit", "setpriv")),
+  }, async () => {
+    const { failure } = await fixtureResult<Report>("paging_lock_all.ts", {
+      args: ["current", "onFault"],
+      prefix: ["prlimit", "--memlock=65536", "setpriv", "--bounding-set=-all", "--inh-caps=-all"],
+    });
+    assertEquals(
+      [failure?.name, failure?.code, failure?.syscall],
+      ["MMapAllocationError", "ENOMEM", "mlockall"],
+    );
+    assertMatch(failure?.message ?? "", /RLIMIT_MEMLOCK/);
+  });
+});
+
+test("munlockAll() unlocks what mlock() has locked", { skip }, () => {
+  const before = lockedBytes();
+  using map = MemoryMap.createAnonymous(4 * pageSize());
+  map.mlock();
+  assertEquals(lockedBytes() - before, 4 * pageSize());
+  munlockAll();
+  assertEquals(lockedBytes(), 0);
+  map.munlock();
+});
