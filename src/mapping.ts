@@ -175,6 +175,9 @@ export class Mapping {
   /** The memory whose pages the mapping lies over, with `sharedBuffer`. */
   readonly memory: WebAssembly.Memory | undefined;
 
+  /** Called, without arguments, when the map closes, while its bytes are still there. */
+  readonly closing: Set<() => void> = new Set();
+
   /**
    * Maps the pages that hold the range asked for, or takes part in a mapping that is there.
    *
@@ -546,6 +549,7 @@ export class Mapping {
   /** Empties all views, unmaps and closes; at once, or when nothing pins the pages any more. */
   close(): void {
     if (this.closed) return;
+    for (const end of this.closing) end();
     this.closed = true;
     this.addr = 0n;
     this.size = 0;

@@ -175,7 +175,7 @@ describe("a lock that somebody else holds", () => {
         open(path, { lock: "shared" }),
         MMapError,
         "Cannot take a shared lock",
-        path,
+        JSON.stringify(path),
         "lockTimeout",
       );
       assert(performance.now() - start < 500);

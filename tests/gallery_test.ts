@@ -5,7 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import process from "node:process";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -140,7 +140,7 @@ describe("gallery", () => {
       assertMediumFiles(folder);
       assertAdvancedFiles(folder);
       const [, list = ""] = result.stdout.split("Charts\n------\n");
-      const listed = list.trim().split("\n").map((line) => join(ROOT, line.trim()));
+      const listed = list.trim().split("\n").map((line) => resolve(ROOT, line.trim()));
       const names = ["values.svg", "values.png", "bytes.svg", "bytes.png"];
       assertEquals(
         listed,

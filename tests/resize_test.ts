@@ -4,12 +4,15 @@ import fc from "fast-check";
 import fs from "node:fs";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
+  MADV_POPULATE_WRITE,
+  MADV_WILLNEED,
   MAP_ANONYMOUS,
   MAP_PRIVATE,
   MAP_SHARED,
   MemoryMap,
   MMapAllocationError,
   MMapClosedError,
+  MMapError,
   MMapInvalidParameterError,
   MMapProtectionError,
   pageSize,
@@ -423,6 +426,55 @@ describe("MemoryMap.resize() keeps", () => {
     map.resize(64 * page);
     assertEquals(hasFlag(map.addr, "rr"), true);
     assertEquals(hasFlag(map.addr, "dc"), true);
+  });
+  test("the latest of advice that contradicts itself", {
+    skip: firstReason(skipOutsideLinux, skipWithoutProc),
+  }, () => {
+    using map = MemoryMap.createAnonymous(4 * page);
+    for (const hint of ["random", "normal", "random"] as const) map.hint(hint);
+    map.resize(64 * page);
+    assertEquals(hasFlag(map.addr, "rr"), true);
+    assertEquals(hasFlag(map.addr + BigInt(63 * page), "rr"), true);
+    for (const hint of ["sequential", "noDump", "dump", "normal"] as const) map.hint(hint);
+    (map.buffer as ArrayBuffer).transfer();
+    map.resize(128 * page);
+    assertEquals(["rr", "sr", "dd"].filter((flag) => hasFlag(map.addr, flag)), []);
+  });
+  test("advice, but does not repeat what was to be done once", {
+    skip: firstReason(skipOutsideLinux, skipInMemory),
+  }, () => {
+    using dir = tempDir();
+    const path = dir.file("data", new Uint8Array(page));
+    using map = MemoryMap.open(path, { mode: "r+" });
+    map.madvise(MADV_POPULATE_WRITE);
+    map.madvise(MADV_WILLNEED);
+    map.resize(1 << 28);
+    assert(allocatedBytes(path) < 1 << 20, `${allocatedBytes(path)} bytes have blocks`);
+    using memory = MemoryMap.createAnonymous(page);
+    memory.madvise(MADV_POPULATE_WRITE);
+    memory.resize(1 << 28);
+    assert(memory.stats().resident < 1 << 20, `${memory.stats().resident} bytes are resident`);
+  });
+  test("its promise after advice that cannot be given for the new size", {
+    skip: skipOutsideLinux,
+  }, () => {
+    using dir = tempDir();
+    const path = dir.file("data", new Uint8Array(8 << 20));
+    using anonymous = MemoryMap.createAnonymous(8 << 20);
+    using file = MemoryMap.open(path, { mode: "r+" });
+    for (const map of [anonymous, file]) {
+      map.fill(1);
+      try {
+        map.hint("collapse");
+      } catch (error) {
+        if (!(error instanceof MMapError)) throw error; // the system has its reasons
+      }
+      for (const size of [page, 9 << 20, 3 * page]) {
+        map.resize(size);
+        assertEquals([map.size, map.count(1, 0, page)], [size, page]);
+      }
+    }
+    assertEquals(fs.statSync(path).size, 3 * page);
   });
 });
 

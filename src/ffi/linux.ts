@@ -80,16 +80,21 @@ const symbols = {
     parameters: [],
     result: "isize", // int *: the calling thread's errno
   },
-  /** {@link https://man7.org/linux/man-pages/man2/statx.2.html | statx(2)}, alike on every architecture */
-  statx: {
+  /**
+   * {@link https://man7.org/linux/man-pages/man2/syscall.2.html | syscall(2)}, for
+   * {@link https://man7.org/linux/man-pages/man2/statx.2.html | statx(2)}, whose structure is the same on
+   * every architecture: older C libraries have no function for it
+   */
+  syscall: {
     parameters: [
-      "i32", //    int dirfd
+      "isize", //  long number            SYS_statx
+      "isize", //  int dirfd
       "buffer", // const char *pathname   "" with AT_EMPTY_PATH: dirfd itself
-      "i32", //    int flags
-      "u32", //    unsigned int mask
+      "isize", //  int flags
+      "isize", //  unsigned int mask
       "buffer", // struct statx *statxbuf
     ],
-    result: "i32", // int: 0, or -1 and errno
+    result: "isize", // long: 0, or -1 and errno
   },
   /** {@link https://man7.org/linux/man-pages/man2/fcntl.2.html | fcntl(2)}; variadic, harmless on Linux */
   fcntl: {
@@ -189,9 +194,11 @@ const slowSymbols = {
 
 const _SC_PAGESIZE = 30;
 const F_DUPFD_CLOEXEC = 1030;
-const AT_EMPTY_PATH = 0x1000;
-const STATX_TYPE = 0x1;
-const STATX_SIZE = 0x200;
+const AT_EMPTY_PATH = 0x1000n;
+/** The number of statx(2), which every architecture has its own. */
+const SYS_STATX = globalThis.process?.arch === "arm64" ? 291n : 332n;
+const STATX_TYPE = 0x1n;
+const STATX_SIZE = 0x200n;
 const STATX_LENGTH = 256;
 const STX_MODE_OFFSET = 28;
 const STX_BLKSIZE_OFFSET = 4;
@@ -227,7 +234,9 @@ export function openLinux(runtime: Runtime): Platform {
   const { MADV_POPULATE_READ, MADV_POPULATE_WRITE } = linuxConstants;
 
   const fillStatx = (fd: number): void => {
-    check(libc.statx(fd, emptyPath, AT_EMPTY_PATH, STATX_TYPE | STATX_SIZE, statx), "statx");
+    const mask = STATX_TYPE | STATX_SIZE;
+    const result = libc.syscall(SYS_STATX, BigInt(fd), emptyPath, AT_EMPTY_PATH, mask, statx);
+    check(Number(result), "statx");
   };
   const checkFallocate = (error: number): void => {
     if (error !== 0) throw new SystemCallError("posix_fallocate", error, errnoName(error));
