@@ -241,6 +241,10 @@ function lastIn(map: Mapping, needle: Uint8Array, found: number, end: number): n
 export function count(map: Mapping, byte: number, offset: number, length: number): number {
   checkByte(byte);
   map.use("count", offset, length, PROT_READ);
+  const { memory } = map.platform;
+  if (memory.count !== undefined && length > SHORT) {
+    return memory.count(map.addr + BigInt(offset), length, byte);
+  }
   let total = 0;
   map.eachPiece(offset, length, (view) => {
     let n = 0;

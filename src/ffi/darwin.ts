@@ -1,7 +1,15 @@
 /** macOS: libSystem's calls and the kernel's constants. Written to the documented ABI; not run yet. */
 import { errnoName } from "./errno.ts";
 import { type Constants, type FileInfo, type Platform, SystemCallError } from "./platform.ts";
-import { checker, dlopenFirst, errnoReader, fileKind, posixCalls, posixSymbols } from "./posix.ts";
+import {
+  checker,
+  dlopenFirst,
+  errnoReader,
+  fileKind,
+  posixCalls,
+  posixMemory,
+  posixSymbols,
+} from "./posix.ts";
 import type { OffThreadFunctions, OffThreadResult, Runtime } from "./runtime.ts";
 
 /** From `sys/mman.h` of the macOS SDK. What Darwin lacks has a bit or a number that it never uses. */
@@ -199,6 +207,7 @@ export function openDarwin(runtime: Runtime): Platform {
     truncatesMapped: true,
     locksOnFault: false,
 
+    memory: posixMemory(libc),
     ...posixCalls(libc, darwinConstants, check),
     sync(address: bigint, length: number, flags: number, fd: number): void {
       check(libc.msync(address, BigInt(length), flags), "msync");

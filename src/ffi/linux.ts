@@ -1,6 +1,7 @@
 /** Linux: libc's calls and the kernel's constants, the same on x86-64 and arm64, glibc and musl. */
 import fs from "node:fs";
 import { errnoName } from "./errno.ts";
+import { nativeCalls, openNative, STABLE_LENGTH } from "./linux_native.ts";
 import { namedPath, openNamed } from "./linux_named.ts";
 import { readStats } from "./linux_stats.ts";
 import {
@@ -21,6 +22,7 @@ import {
   errnoReader,
   fileKind,
   posixCalls,
+  posixMemory,
   posixSymbols,
 } from "./posix.ts";
 import type { OffThreadFunctions, OffThreadResult, Runtime } from "./runtime.ts";
@@ -225,11 +227,17 @@ export const linuxLibraries: readonly string[] = [
 
 /** Opens libc. @throws {Error} The runtime's own error if it cannot be opened. */
 export function openLinux(runtime: Runtime): Platform {
-  const { library, functions: libc } = dlopenFirst(runtime, linuxLibraries, symbols);
-  const check = checker(errnoReader(runtime, BigInt(libc.__errno_location())));
+  const { library, functions } = dlopenFirst(runtime, linuxLibraries, symbols);
+  const native = openNative(runtime, [library]);
+  const exact = native && nativeCalls(native, runtime);
+  // errno may change between a call and its reading, when the engine collects garbage: then 1 of
+  // millions is wrong. The kernel's own result cannot.
+  const libc = { ...functions, ...exact };
+  const errno = exact?.errno ?? errnoReader(runtime, BigInt(functions.__errno_location()));
+  const check = checker(errno);
   const statx = new Uint8Array(STATX_LENGTH);
   const statxFields = new DataView(statx.buffer);
-  const emptyPath = new Uint8Array(1);
+  const emptyPath = new Uint8Array(STABLE_LENGTH);
   const pageSize = Number(libc.sysconf(_SC_PAGESIZE));
   const { MADV_POPULATE_READ, MADV_POPULATE_WRITE } = linuxConstants;
 
@@ -269,6 +277,13 @@ export function openLinux(runtime: Runtime): Platform {
     locksOnFault: true,
 
     ...posixCalls(libc, linuxConstants, check),
+    memory: {
+      ...posixMemory(functions),
+      ...(native && {
+        count: (address: bigint, length: number, byte: number): number =>
+          native.mman_count(Number(address), length, byte),
+      }),
+    },
     remap(address: bigint, length: number, newLength: number): bigint {
       const moved = BigInt(
         libc.mremap(address, BigInt(length), BigInt(newLength), MREMAP_MAYMOVE),

@@ -217,7 +217,6 @@ export type PosixCalls = Pick<
   | "truncate"
   | "lockFile"
   | "closeDuplicate"
-  | "memory"
 >;
 
 /** Those methods over an open libc. */
@@ -286,7 +285,6 @@ export function posixCalls(
     closeDuplicate(fd: number): void {
       check(libc.close(fd), "close");
     },
-    memory: posixMemory(libc),
   };
 }
 
@@ -295,7 +293,7 @@ const LOCK_EX = 2;
 const LOCK_NB = 4;
 
 /** libc's memory functions, with offsets instead of addresses as results. */
-function posixMemory(libc: Functions<typeof posixSymbols>): MemoryFunctions {
+export function posixMemory(libc: Functions<typeof posixSymbols>): MemoryFunctions {
   const offset = (found: number | bigint, address: bigint): number =>
     found === 0 || found === 0n ? -1 : Number(BigInt(found) - address);
   const memmem = (address: bigint, length: number, needle: Uint8Array): number =>

@@ -85,16 +85,19 @@ const PROT_WRITE = 2;
 const PROT_EXEC = 4;
 const MAP_PRIVATE_ANONYMOUS_NORESERVE = 0x4022;
 
-// struct sigaction of the kernel
-const SA_HANDLER_OFFSET = 0;
-const SA_FLAGS_OFFSET = 8;
-const SA_RESTORER_OFFSET = 16;
-const SA_MASK_OFFSET = 24;
-const SIGACTION_LENGTH = 32;
+/** Bytes of a signal set. */
 const SIGSET_LENGTH = 8;
+
+/** The signals, and where the table keeps who had them before. */
+const SIGNALS: readonly (readonly [signal: number, previous: number])[] = [
+  [SIGBUS, table.PREVIOUS_BUS],
+  [SIGSEGV, table.PREVIOUS_SEGV],
+];
 
 /** More than the kernel's usual limit of mappings (1,048,576 where it is raised), then less. */
 const CAPACITIES = [1 << 20, 1 << 16];
+const REFUSED = "the system refuses signal handlers (rt_sigaction)";
+
 /** Slots that this realm looks at in the beginning; the views grow when more are in use. */
 const FIRST_VIEW = 1 << 12;
 
@@ -176,108 +179,86 @@ class Signals {
     this.#address = Number(runtime.addressOf(this.#memory));
   }
 
-  /** The region of the guard that is installed for both signals, if it has our layout. */
+  /** The first guard of our layout that gets both signals. */
   findRegion(): number | undefined {
-    const region = this.#regionOf(SIGBUS);
-    return region !== undefined && region === this.#regionOf(SIGSEGV) ? region : undefined;
+    const segv = this.#guards(SIGSEGV);
+    return this.#guards(SIGBUS).find(({ region, layout }) =>
+      layout === table.LAYOUT && segv.some((other) => other.region === region)
+    )?.region;
   }
 
-  /** Makes the region's handler the process's. */
-  install(region: number): string | undefined {
-    const header = new DataView(
-      this.#runtime.bufferAt(BigInt(region + table.TABLE_DISTANCE), table.KEYS),
+  /** Whether both signals come to the region's handler, if need be through other guards. */
+  reach(region: number): boolean {
+    return SIGNALS.every(([signal]) =>
+      this.#guards(signal).some((guard) => guard.region === region)
     );
-    for (
-      const [signal, previous] of [
-        [SIGBUS, table.PREVIOUS_BUS],
-        [SIGSEGV, table.PREVIOUS_SEGV],
-      ] as const
-    ) {
-      // Known to our handler before its first signal, and again after: a thread may have been faster.
-      let refused = !this.#query(signal);
-      if (!refused) {
-        this.#copyPrevious(header, previous);
-        refused = !this.#set(signal, region);
-      }
-      if (refused) return "the system refuses signal handlers (rt_sigaction)";
-      this.#copyPrevious(header, previous);
+  }
+
+  /** Makes the region's handler the process's; returns the reason if the system refuses. */
+  install(region: number): string | undefined {
+    for (const [signal, offset] of SIGNALS) {
+      // The kernel itself writes what was before ours where our handler reads it: ahead of the first
+      // signal, and with the change itself, since a thread may have been faster.
+      const previous = region + table.TABLE_DISTANCE + offset;
+      if (!this.#sigaction(signal, 0, previous)) return REFUSED;
+      this.#describeHandler(region, this.#viewAt(previous, table.PREVIOUS_LENGTH));
+      if (!this.#sigaction(signal, this.#address, previous)) return REFUSED;
     }
     return undefined;
   }
 
-  /** The start of the region whose handler is installed, if it is one of ours. */
-  #regionOf(signal: number): number | undefined {
-    if (!this.#query(signal)) return undefined;
-    const handler = Number(this.#memory.getBigUint64(SA_HANDLER_OFFSET, true));
-    // SAFETY: established. SIG_DFL and SIG_IGN are below; this many bytes of code, so aligned, lie
+  /** The guards that a signal goes through, the latest first, until somebody else's handler. */
+  #guards(signal: number): { region: number; layout: number }[] {
+    const guards: { region: number; layout: number }[] = [];
+    if (!this.#sigaction(signal, 0, this.#address)) return guards;
+    let handler = Number(this.#memory.getBigUint64(0, true));
+    const previous = new Map(SIGNALS).get(signal)!;
+    // SAFETY: established. SIG_DFL and SIG_IGN are smaller; this many bytes of code, so aligned, lie
     // in one page.
-    if (handler < table.HANDLER_ALIGNMENT || handler % table.HANDLER_ALIGNMENT !== 0) {
-      return undefined;
-    }
-    const code = new DataView(this.#runtime.bufferAt(BigInt(handler), table.HANDLER_ALIGNMENT));
-    for (let i = 0; i < table.MARK.length; i++) {
-      if (code.getUint8(table.HANDLER_MARK_OFFSET + i) !== table.MARK.charCodeAt(i)) {
-        return undefined;
+    while (handler >= table.HANDLER_ALIGNMENT && handler % table.HANDLER_ALIGNMENT === 0) {
+      const code = this.#viewAt(handler, table.HANDLER_ALIGNMENT);
+      for (let i = 0; i < table.MARK.length; i++) {
+        const byte = code.getUint8(table.HANDLER_MARK_OFFSET + i);
+        if (byte !== table.MARK.charCodeAt(i)) return guards;
       }
+      const layout = code.getUint32(table.HANDLER_LAYOUT_OFFSET, true);
+      const region = handler - code.getUint32(table.HANDLER_DISTANCE_OFFSET, true);
+      guards.push({ region, layout });
+      const header = this.#viewAt(region + table.TABLE_DISTANCE, table.KEYS);
+      handler = Number(header.getBigUint64(previous, true));
     }
-    if (code.getUint32(table.HANDLER_LAYOUT_OFFSET, true) !== table.LAYOUT) return undefined;
-    return handler - code.getUint32(table.HANDLER_DISTANCE_OFFSET, true);
+    return guards;
   }
 
-  #query(signal: number): boolean {
-    return this.#call(
-      this.#processor.calls.rt_sigaction,
-      signal,
-      0,
-      this.#address,
-      SIGSET_LENGTH,
-      0,
-      0,
-    ) === 0;
+  #viewAt(address: number, length: number): DataView {
+    return new DataView(this.#runtime.bufferAt(BigInt(address), length));
   }
 
-  /** Sets our handler; what was there before takes the place of what `#query` had found. */
-  #set(signal: number, region: number): boolean {
-    const memory = this.#memory;
-    const oldFlags = Number(memory.getBigUint64(SA_FLAGS_OFFSET, true));
+  #sigaction(signal: number, next: number, previous: number): boolean {
+    const { rt_sigaction } = this.#processor.calls;
+    return this.#call(rt_sigaction, signal, next, previous, SIGSET_LENGTH, 0, 0) === 0;
+  }
+
+  /** Puts the `struct sigaction` of our handler into `#memory`. */
+  #describeHandler(region: number, previous: DataView): void {
+    const previousFlags = Number(previous.getBigUint64(table.PREVIOUS_FLAGS, true));
     const { mman_guard_handler: handler, mman_guard_restorer: ownRestorer } =
       this.#processor.code.symbols;
-    let flags = SA_SIGINFO | SA_ONSTACK | (oldFlags & SA_RESTART);
+    let flags = SA_SIGINFO | SA_ONSTACK | (previousFlags & SA_RESTART);
     let restorer = 0n;
-    if ((oldFlags & SA_RESTORER) !== 0) {
+    if ((previousFlags & SA_RESTORER) !== 0) {
       // libc's: debuggers and crash reporters know it.
       flags |= SA_RESTORER;
-      restorer = memory.getBigUint64(SA_RESTORER_OFFSET, true);
+      restorer = previous.getBigUint64(table.PREVIOUS_RESTORER, true);
     } else if (ownRestorer !== undefined) {
       flags |= SA_RESTORER;
       restorer = BigInt(region + ownRestorer);
     }
-    const next = SIGACTION_LENGTH;
-    memory.setBigUint64(next + SA_HANDLER_OFFSET, BigInt(region + handler!), true);
-    memory.setBigUint64(next + SA_FLAGS_OFFSET, BigInt(flags), true);
-    memory.setBigUint64(next + SA_RESTORER_OFFSET, restorer, true);
-    memory.setBigInt64(next + SA_MASK_OFFSET, -1n, true); // every signal
-    return this.#call(
-      this.#processor.calls.rt_sigaction,
-      signal,
-      this.#address + next,
-      this.#address,
-      SIGSET_LENGTH,
-      0,
-      0,
-    ) === 0;
-  }
-
-  #copyPrevious(header: DataView, offset: number): void {
-    for (
-      const [to, from] of [
-        [0, SA_HANDLER_OFFSET],
-        [table.PREVIOUS_FLAGS, SA_FLAGS_OFFSET],
-        [table.PREVIOUS_MASK, SA_MASK_OFFSET],
-      ] as const
-    ) {
-      header.setBigUint64(offset + to, this.#memory.getBigUint64(from, true), true);
-    }
+    const memory = this.#memory;
+    memory.setBigUint64(0, BigInt(region + handler!), true);
+    memory.setBigUint64(table.PREVIOUS_FLAGS, BigInt(flags), true);
+    memory.setBigUint64(table.PREVIOUS_RESTORER, restorer, true);
+    memory.setBigInt64(table.PREVIOUS_MASK, -1n, true); // every signal
   }
 }
 
@@ -395,7 +376,7 @@ class Table implements Guard {
   }
 
   isInstalled(): boolean {
-    return this.#signals.findRegion() === this.#region;
+    return this.#signals.reach(this.#region);
   }
 
   /** A slot that nobody else has: one of our own, one that others gave back, or a new one. */

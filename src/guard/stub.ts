@@ -141,6 +141,12 @@ export function libcSystemCall(runtime: StubRuntime, libraries: readonly string[
 const MFD_CLOEXEC = 0x1;
 const MFD_EXEC = 0x10;
 
+/** Seven doubles to one: the signature of every function in the stub. */
+export const stubSignature: {
+  readonly parameters: readonly "f64"[];
+  readonly result: "f64";
+} = { parameters: ["f64", "f64", "f64", "f64", "f64", "f64", "f64"], result: "f64" };
+
 /**
  * Opens the stub of the running processor.
  *
@@ -148,54 +154,64 @@ const MFD_EXEC = 0x10;
  * @returns The functions, or the reason why the system does not allow them.
  */
 export function openStub(runtime: StubRuntime, libraries: readonly string[]): Stub | string {
+  return withStubLibrary(runtime, libraries, (path) =>
+    runtime.dlopen(path, {
+      mman_syscall: stubSignature,
+      mman_invoke: stubSignature,
+      mman_invoke_int: stubSignature,
+    }) as Stub);
+}
+
+/**
+ * Makes the stub a library for as long as `open` runs, so that a runtime can open it in its own way
+ * (off the thread, say). What is opened stays.
+ *
+ * @param libraries Names under which libc may be found.
+ * @returns What `open` returns, or the reason why the system does not allow it.
+ */
+export function withStubLibrary<T extends object>(
+  runtime: StubRuntime,
+  libraries: readonly string[],
+  open: (path: string) => T,
+): T | string {
   const processor = hostProcessor();
   if (typeof processor === "string") return processor;
   try {
-    return load(runtime, processor, libcSystemCall(runtime, libraries));
+    const call = libcSystemCall(runtime, libraries);
+    const { close, memfd_create, write } = processor.calls;
+    // Larger than what V8 would keep in its moving heap.
+    const name = new TextEncoder().encode("mman".padEnd(100, "\0"));
+    const nameAddress = Number(runtime.addressOf(name));
+    let fd = call(memfd_create, nameAddress, MFD_CLOEXEC | MFD_EXEC, 0, 0, 0, 0);
+    // Kernels before 6.3 do not know MFD_EXEC, and need none.
+    if (fd < 0) fd = call(memfd_create, nameAddress, MFD_CLOEXEC, 0, 0, 0, 0);
+    if (fd < 0) return "the system refuses to make a memory file (memfd_create)";
+    try {
+      const object = sharedObject(processor);
+      const address = Number(runtime.addressOf(object));
+      if (call(write, fd, address, object.length, 0, 0, 0) !== object.length) {
+        return "the system refuses to fill a memory file (write)";
+      }
+      return open(`/proc/self/${detour(object)}fd/${fd}`);
+    } finally {
+      call(close, fd, 0, 0, 0, 0, 0);
+    }
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
 }
 
-function load(runtime: StubRuntime, processor: Processor, call: NativeCall): Stub | string {
-  const exports = Object.entries(processor.code.symbols)
+function sharedObject(processor: Processor): Uint8Array<ArrayBuffer> {
+  const exported = Object.entries(processor.code.symbols)
     .filter(([name]) => !name.startsWith("mman_guard_"));
-  const object = buildSharedObject(
-    processor.machine,
-    codeBytes(processor),
-    Object.fromEntries(exports),
-  );
-  const { close, memfd_create, write } = processor.calls;
-  const name = new TextEncoder().encode("mman\0".padEnd(64, "\0"));
-  const nameAddress = Number(runtime.addressOf(name));
-  let fd = call(memfd_create, nameAddress, MFD_CLOEXEC | MFD_EXEC, 0, 0, 0, 0);
-  // Kernels before 6.3 do not know MFD_EXEC, and need none.
-  if (fd < 0) fd = call(memfd_create, nameAddress, MFD_CLOEXEC, 0, 0, 0, 0);
-  if (fd < 0) return "the system refuses to make a memory file (memfd_create)";
-  try {
-    const address = Number(runtime.addressOf(object));
-    if (call(write, fd, address, object.length, 0, 0, 0) !== object.length) {
-      return "the system refuses to write a memory file";
-    }
-    const signature = {
-      parameters: ["f64", "f64", "f64", "f64", "f64", "f64", "f64"],
-      result: "f64",
-    } as const;
-    return runtime.dlopen(`/proc/self/${spelling(object)}fd/${fd}`, {
-      mman_syscall: signature,
-      mman_invoke: signature,
-      mman_invoke_int: signature,
-    }) as Stub;
-  } finally {
-    call(close, fd, 0, 0, 0, 0, 0);
-  }
+  return buildSharedObject(processor.machine, codeBytes(processor), Object.fromEntries(exported));
 }
 
 /**
  * A detour in the path that depends on the content. glibc takes a path that it has opened before for
  * the same library, and descriptors are reused: another version of this library may have had ours.
  */
-function spelling(object: Uint8Array): string {
+function detour(object: Uint8Array): string {
   let hash = 0;
   for (const byte of object) hash = (Math.imul(hash, 31) + byte) | 0;
   let path = "";

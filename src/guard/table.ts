@@ -13,7 +13,7 @@
  *              +----------+------------+----------+--------+------------+
  *              | capacity | high water | last hit | events | free slots |
  *              +----------+------------+----------+--------+------------+
- *             64: the handlers before ours, of SIGBUS, then of SIGSEGV: { handler, flags, mask }
+ *             64: the handlers before ours, of SIGBUS, then of SIGSEGV, as the kernel wrote them
  *
  *   key        start (double), end (double); an unused slot ends at 0
  *
@@ -31,7 +31,10 @@ export const TABLE_DISTANCE: number = 0x10000;
 
 /** In the handler's first bytes: by it another copy of the library knows the handler. */
 export const MARK: string = "mmanGURD";
-/** Version of everything on this page. A guard of another version is chained to, not shared. */
+/**
+ * Version of this page. A guard of another version is chained to, not shared; its mark and its
+ * previous handlers are still read, so `TABLE_DISTANCE`, `HANDLER_` and `PREVIOUS_` stay for ever.
+ */
 export const LAYOUT: number = 1;
 
 /** Within the handler's first bytes. */
@@ -53,16 +56,18 @@ export const LAST_HIT: number = HIGH_WATER + 4;
 export const TOTAL_EVENTS: number = LAST_HIT + 4;
 /** i32: free slots below the high water. */
 export const FREE_SLOTS: number = TOTAL_EVENTS + 4;
-/** The handler of SIGBUS before ours. */
+/** The kernel's `struct sigaction` of SIGBUS before ours. */
 export const PREVIOUS_BUS: number = 64;
-/** Bytes of a previous handler. */
-export const PREVIOUS_LENGTH: number = 24;
-/** The handler of SIGSEGV before ours. */
+/** Bytes of it. */
+export const PREVIOUS_LENGTH: number = 32;
+/** The same of SIGSEGV. */
 export const PREVIOUS_SEGV: number = PREVIOUS_BUS + PREVIOUS_LENGTH;
-/** u64, within a previous handler: its `sa_flags`. */
+/** u64, within a previous handler, whose address comes first: its `sa_flags`. */
 export const PREVIOUS_FLAGS: number = 8;
-/** u64, within a previous handler: its `sa_mask`. */
-export const PREVIOUS_MASK: number = PREVIOUS_FLAGS + 8;
+/** u64: the address of its `sa_restorer`. */
+export const PREVIOUS_RESTORER: number = PREVIOUS_FLAGS + 8;
+/** u64: its `sa_mask`. */
+export const PREVIOUS_MASK: number = PREVIOUS_RESTORER + 8;
 
 /** Where the keys begin, and the length of the header. */
 export const KEYS: number = 4096;

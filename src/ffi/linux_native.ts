@@ -1,0 +1,205 @@
+/**
+ * Linux calls by our own machine code (`src/guard/*.s`): system calls whose error number comes back
+ * with the result, so that nothing can change it in between, and a memory function that libc lacks.
+ */
+import { withStubLibrary } from "../guard/stub.ts";
+import type { Functions, Runtime } from "./runtime.ts";
+
+/** Doubles at the border: the cheapest type in all three runtimes, exact up to 2^53. */
+const nativeSymbols = {
+  /** A system call by number; the kernel's result, a negative error number on failure. */
+  mman_syscall: { parameters: ["f64", "f64", "f64", "f64", "f64", "f64", "f64"], result: "f64" },
+  /** How often a byte occurs: address, length, byte. */
+  mman_count: { parameters: ["f64", "f64", "f64"], result: "f64" },
+} as const;
+
+/** Our machine code, as functions. */
+export type Native = Functions<typeof nativeSymbols>;
+
+/** Opens it. @returns Undefined where the system refuses it: libc does everything then. */
+export function openNative(runtime: Runtime, libraries: readonly string[]): Native | undefined {
+  const opened = withStubLibrary(runtime, libraries, (path) => runtime.dlopen(path, nativeSymbols));
+  return typeof opened === "string" ? undefined : opened;
+}
+
+type Call =
+  | "close"
+  | "fallocate"
+  | "fcntl"
+  | "flock"
+  | "ftruncate"
+  | "ioctl"
+  | "madvise"
+  | "memfd_create"
+  | "mincore"
+  | "mlock2"
+  | "mlockall"
+  | "mmap"
+  | "mprotect"
+  | "mremap"
+  | "msync"
+  | "munlock"
+  | "munlockall"
+  | "munmap"
+  | "prctl";
+
+/** From the kernel's `syscall_64.tbl`. */
+const x64: Readonly<Record<Call, number>> = {
+  close: 3,
+  fallocate: 285,
+  fcntl: 72,
+  flock: 73,
+  ftruncate: 77,
+  ioctl: 16,
+  madvise: 28,
+  memfd_create: 319,
+  mincore: 27,
+  mlock2: 325,
+  mlockall: 151,
+  mmap: 9,
+  mprotect: 10,
+  mremap: 25,
+  msync: 26,
+  munlock: 150,
+  munlockall: 152,
+  munmap: 11,
+  prctl: 157,
+};
+
+/** From the kernel's `asm-generic/unistd.h`. */
+const arm64: Readonly<Record<Call, number>> = {
+  close: 57,
+  fallocate: 47,
+  fcntl: 25,
+  flock: 32,
+  ftruncate: 46,
+  ioctl: 29,
+  madvise: 233,
+  memfd_create: 279,
+  mincore: 232,
+  mlock2: 284,
+  mlockall: 230,
+  mmap: 222,
+  mprotect: 226,
+  mremap: 216,
+  msync: 227,
+  munlock: 229,
+  munlockall: 231,
+  munmap: 215,
+  prctl: 167,
+};
+
+/** Views of at least so many bytes lie outside of the engine's heap, where nothing moves them. */
+export const STABLE_LENGTH = 128;
+/** Bytes of structures that pass through memory of our own because they are shorter. */
+const SCRATCH_LENGTH = 4096;
+
+/** libc's functions of the same names, as the kernel's calls; {@link NativeCalls.errno} tells why one failed. */
+export interface NativeCalls {
+  /** The error number of the last call that returned -1. */
+  errno(): number;
+  mmap(a: bigint, length: bigint, prot: number, flags: number, fd: number, at: bigint): number;
+  munmap(address: bigint, length: bigint): number;
+  mprotect(address: bigint, length: bigint, prot: number): number;
+  msync(address: bigint, length: bigint, flags: number): number;
+  munlock(address: bigint, length: bigint): number;
+  mlock2(address: bigint, length: bigint, flags: number): number;
+  mlockall(flags: number): number;
+  munlockall(): number;
+  madvise(address: bigint, length: bigint, advice: number): number;
+  mincore(address: bigint, length: bigint, pages: ArrayBufferView | null): number;
+  mremap(address: bigint, length: bigint, newLength: bigint, flags: number): number;
+  flock(fd: number, operation: number): number;
+  ftruncate(fd: number, length: bigint): number;
+  fallocate(fd: number, mode: number, offset: bigint, length: bigint): number;
+  fcntl(fd: number, operation: number, argument: number): number;
+  ioctl(fd: number, operation: bigint, structure: ArrayBufferView | null): number;
+  prctl(
+    operation: number,
+    attribute: bigint,
+    address: bigint,
+    length: bigint,
+    text: ArrayBufferView | null,
+  ): number;
+  memfd_create(name: ArrayBufferView | null, flags: number): number;
+  close(fd: number): number;
+  syscall(
+    number: bigint,
+    fd: bigint,
+    path: ArrayBufferView | null,
+    flags: bigint,
+    mask: bigint,
+    structure: ArrayBufferView | null,
+  ): number;
+}
+
+/** The calls over our machine code. */
+export function nativeCalls(native: Native, runtime: Runtime): NativeCalls {
+  const numbers = globalThis.process.arch === "arm64" ? arm64 : x64;
+  const { mman_syscall } = native;
+  const scratch = new Uint8Array(SCRATCH_LENGTH);
+  const scratchAddress = Number(runtime.addressOf(scratch));
+  let errno = 0;
+
+  const made = (result: number): number => {
+    if (result >= 0 || result < -4095) return result;
+    errno = -result;
+    return -1;
+  };
+  const call = (number: number, a = 0, b = 0, c = 0, d = 0, e = 0, f = 0): number =>
+    made(mman_syscall(number, a, b, c, d, e, f));
+  /** Calls with the address of a view, or of a copy that does not move and is copied back. */
+  const through = (view: ArrayBufferView | null, use: (address: number) => number): number => {
+    if (view === null || view.byteLength >= STABLE_LENGTH) {
+      return use(view === null ? 0 : Number(runtime.addressOf(view)));
+    }
+    const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+    scratch.set(bytes);
+    const result = use(scratchAddress);
+    bytes.set(scratch.subarray(0, bytes.length));
+    return result;
+  };
+
+  return {
+    errno: () => errno,
+    mmap: (address, length, prot, flags, fd, offset) =>
+      call(numbers.mmap, Number(address), Number(length), prot, flags, fd, Number(offset)),
+    munmap: (address, length) => call(numbers.munmap, Number(address), Number(length)),
+    mprotect: (address, length, prot) =>
+      call(numbers.mprotect, Number(address), Number(length), prot),
+    msync: (address, length, flags) => call(numbers.msync, Number(address), Number(length), flags),
+    munlock: (address, length) => call(numbers.munlock, Number(address), Number(length)),
+    mlock2: (address, length, flags) =>
+      call(numbers.mlock2, Number(address), Number(length), flags),
+    mlockall: (flags) => call(numbers.mlockall, flags),
+    munlockall: () => call(numbers.munlockall),
+    madvise: (address, length, advice) =>
+      call(numbers.madvise, Number(address), Number(length), advice),
+    mincore: (address, length, pages) =>
+      through(pages, (to) => call(numbers.mincore, Number(address), Number(length), to)),
+    mremap: (address, length, newLength, flags) =>
+      call(numbers.mremap, Number(address), Number(length), Number(newLength), flags),
+    flock: (fd, operation) => call(numbers.flock, fd, operation),
+    ftruncate: (fd, length) => call(numbers.ftruncate, fd, Number(length)),
+    fallocate: (fd, mode, offset, length) =>
+      call(numbers.fallocate, fd, mode, Number(offset), Number(length)),
+    fcntl: (fd, operation, argument) => call(numbers.fcntl, fd, operation, argument),
+    ioctl: (fd, operation, structure) =>
+      through(structure, (at) => call(numbers.ioctl, fd, Number(operation), at)),
+    prctl: (operation, attribute, address, length, text) =>
+      through(
+        text,
+        (at) =>
+          call(numbers.prctl, operation, Number(attribute), Number(address), Number(length), at),
+      ),
+    memfd_create: (name, flags) => through(name, (at) => call(numbers.memfd_create, at, flags)),
+    close: (fd) => call(numbers.close, fd),
+    syscall: (number, fd, path, flags, mask, structure) =>
+      through(
+        path,
+        (from) =>
+          through(structure, (to) =>
+            call(Number(number), Number(fd), from, Number(flags), Number(mask), to)),
+      ),
+  };
+}
