@@ -648,7 +648,9 @@ export class Mapping {
 
   /** Notes advice that was given for a range. */
   keepAdvice(advice: number, offset: number, length: number): void {
-    if (offset === 0 && length === this.size) this.#advice.add(advice);
+    if (offset !== 0 || length !== this.size) return;
+    this.#advice.delete(advice); // the latest is the last: it may contradict others
+    this.#advice.add(advice);
   }
 
   /** Does what a mapping would hinder, with nothing mapped; the map is closed if it fails. */
@@ -670,7 +672,14 @@ export class Mapping {
     const { base, length } = this.#holdings;
     if (length === 0) return;
     if (file !== undefined && !inherit) platform.inherit(base, length, false);
-    for (const advice of this.#advice) platform.advise(base, length, advice);
+    for (const advice of this.#advice) {
+      try {
+        platform.advise(base, length, advice);
+      } catch (error) {
+        // What suited the old size may not suit the new one; it was a hint.
+        if (!(error instanceof SystemCallError)) throw error;
+      }
+    }
     if (file === undefined && name !== undefined && platform.label !== undefined) {
       try {
         platform.label(base, length, name);

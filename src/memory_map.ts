@@ -1311,6 +1311,9 @@ export class MemoryMap implements Disposable {
    * Empties every view that was handed out, unmaps the memory and closes the file. Changes of a
    * shared map reach the file in any case; `msync` first if they must be on the storage. Calling it
    * again does nothing.
+   *
+   * A map that is dropped without it is ended after garbage collection: its memory is given back, but
+   * where views were handed out its addresses stay taken, because one of them may live on elsewhere.
    */
   close(): void {
     this.#map.close();

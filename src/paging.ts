@@ -58,6 +58,23 @@ const discarding: ReadonlySet<number> = new Set([
   c.MADV_REMOVE,
 ]);
 
+/** Advice that stays with the pages; all other is done once. */
+const lasting: ReadonlySet<number> = new Set([
+  c.MADV_NORMAL,
+  c.MADV_RANDOM,
+  c.MADV_SEQUENTIAL,
+  c.MADV_HUGEPAGE,
+  c.MADV_NOHUGEPAGE,
+  c.MADV_MERGEABLE,
+  c.MADV_UNMERGEABLE,
+  c.MADV_DONTFORK,
+  c.MADV_DOFORK,
+  c.MADV_DONTDUMP,
+  c.MADV_DODUMP,
+  c.MADV_WIPEONFORK,
+  c.MADV_KEEPONFORK,
+]);
+
 /** The error for something that the system has no call for. */
 export function unsupported(platform: Platform, what: string, instead: string): Error {
   return new MMapInvalidParameterError(`Cannot ${what}: ${platform.name} cannot do it; ${instead}`);
@@ -86,7 +103,7 @@ export function advise(map: Mapping, advice: number, offset: number, length: num
     `Cannot advise ${name} for ${length} bytes at offset ${offset}`,
     () => map.platform.advise(pages.address, pages.length, advice),
   );
-  if (!losing) map.keepAdvice(advice, offset, length);
+  if (lasting.has(advice)) map.keepAdvice(advice, offset, length);
 }
 
 /** Gives a hint by its name. */
