@@ -10,7 +10,7 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import process from "node:process";
-import { MAP_ANONYMOUS, MAP_PRIVATE, MemoryMap, PROT_READ, PROT_WRITE } from "../mod.ts";
+import { MemoryMap } from "../mod.ts";
 import { runtime } from "../src/ffi/runtime.ts";
 import { smoke } from "./common.ts";
 
@@ -270,60 +270,59 @@ async function lateness(work: () => Promise<void>): Promise<{ worst: number; too
   return { worst, took: performance.now() - start };
 }
 
+/** Something that goes on under the eyes of a timer. */
+interface Job {
+  readonly name: string;
+  readonly before: () => void;
+  readonly work: () => Promise<void>;
+  readonly after: () => void;
+}
+
 async function timers(): Promise<void> {
   console.log("\nWorst lateness of a 1 ms timer, each round  (at most 5 ms)");
-  const anonymous = MAP_PRIVATE | MAP_ANONYMOUS;
   const file = path.join(folder, "flushed");
   const flushed = MemoryMap.open(file, { mode: "w+", size: FLUSHED });
   let created: MemoryMap | undefined;
   let fillByte = 0;
-  let took = 0;
-  const jobs: { name: string; before: () => void; work: () => Promise<void>; after: () => void }[] =
-    [
-      {
-        name: `createAnonymousAsync(${FAULTED / MiB} MiB)`,
-        before: () => {},
-        work: async () => {
-          const both = PROT_READ | PROT_WRITE;
-          created = await MemoryMap.createAnonymousAsync(FAULTED, both, anonymous);
-        },
-        after: () => created?.close(),
+  const jobs: Job[] = [
+    {
+      name: `createAnonymousAsync(${FAULTED / MiB} MiB)`,
+      before: () => {},
+      work: async () => {
+        created = await MemoryMap.createAnonymousAsync(FAULTED);
       },
-      {
-        name: `msyncAsync() of ${FLUSHED / MiB} MiB`,
-        before: () => flushed.fill(++fillByte),
-        work: () => flushed.msyncAsync(),
-        after: () => {},
-      },
-      {
-        name: "nothing, for as long",
-        before: () => {},
-        work: () => new Promise((resolve) => setTimeout(resolve, took)),
-        after: () => {},
-      },
-    ];
-  const results = jobs.map((): { worst: number; took: number }[] => []);
-  for (let round = 0; round < TIMER_ROUNDS; round++) {
-    for (const [i, { before, work, after }] of jobs.entries()) {
+      after: () => created?.close(),
+    },
+    {
+      name: `msyncAsync() of ${FLUSHED / MiB} MiB`,
+      before: () => flushed.fill(++fillByte),
+      work: () => flushed.msyncAsync(),
+      after: () => {},
+    },
+  ];
+  for (const { name, before, work, after } of jobs) {
+    const busy: number[] = [];
+    const idle: number[] = [];
+    const times: number[] = [];
+    for (let round = 0; round < TIMER_ROUNDS; round++) {
       before();
       await new Promise((resolve) => setTimeout(resolve, 50)); // what `before` left behind
-      const result = await lateness(work);
-      took = Math.max(took, result.took);
-      results[i]!.push(result);
+      const { worst, took } = await lateness(work);
       after();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      busy.push(worst);
+      times.push(took);
+      const nothing = () => new Promise<void>((resolve) => setTimeout(resolve, took));
+      idle.push((await lateness(nothing)).worst);
     }
+    for (const [what, worst] of [[name, busy], ["  nothing, for as long", idle]] as const) {
+      const list = worst.map((late) => late.toFixed(1)).join(" ");
+      console.log(`  ${what.padEnd(32)}median ${median(worst).toFixed(1)} ms of [${list}]`);
+    }
+    console.log(`    took ${median(times).toFixed(0)} ms`);
   }
   flushed.close();
   fs.rmSync(file);
-  for (const [i, { name }] of jobs.entries()) {
-    const worst = results[i]!.map(({ worst }) => worst);
-    const list = worst.map((late) => late.toFixed(1)).join(" ");
-    const long = median(results[i]!.map(({ took }) => took));
-    console.log(
-      `  ${name.padEnd(34)}median ${median(worst).toFixed(1)} ms, worst ` +
-        `${Math.max(...worst).toFixed(1)} ms of [${list}]; took ${long.toFixed(0)} ms`,
-    );
-  }
 }
 
 /** Creates, maps, writes ten rows, flushes and closes. */

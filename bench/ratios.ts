@@ -79,13 +79,14 @@ const rows = {
   }),
 };
 
-function measure({ calls, run, expected, times }: Row): void {
+/** Makes a row's calls; returns the nanoseconds that one took. */
+function measure({ calls, run, expected }: Row): number {
   target[0] = target[LARGE - 1] = small[0] = 255;
   const before = process.hrtime.bigint();
   const copy = run(calls);
   const after = process.hrtime.bigint();
   checkCopy(copy, expected);
-  times.push(Number(after - before) / calls);
+  return Number(after - before) / calls;
 }
 
 function median(values: readonly number[]): number {
@@ -94,16 +95,24 @@ function median(values: readonly number[]): number {
   return (sorted[Math.floor(middle)]! + sorted[Math.ceil(middle) - 1]!) / 2;
 }
 
-/** The same in another order: who comes after whom matters to the caches. */
-function shuffled<T>(values: readonly T[]): T[] {
-  return values.map((value) => [Math.random(), value] as const)
-    .sort(([a], [b]) => a - b).map(([, value]) => value);
-}
+/** What is compared with what. */
+const contests: readonly (readonly Row[])[] = [
+  [rows.memcpy, rows.set, rows.readInto],
+  [rows.slice, rows.read],
+  [rows.smallSet, rows.smallReadInto],
+];
 
-for (const each of Object.values(rows)) measure(each); // warm
-for (const each of Object.values(rows)) each.times.length = 0;
+for (const each of Object.values(rows)) for (let i = 0; i < 5; i++) measure(each); // warm
 for (let round = 0; round < ROUNDS; round++) {
-  for (const each of shuffled(Object.values(rows))) measure(each);
+  for (const contest of contests) {
+    // There and back, from either side in turn: each finds the caches and the heap as the one before
+    // has left them. Where the last contest left them counts for nobody.
+    const there = round % 2 === 0 ? contest : contest.toReversed();
+    measure(there[0]!);
+    const first = there.map(measure);
+    const second = there.toReversed().map(measure).reverse();
+    there.forEach(({ times }, i) => times.push((first[i]! + second[i]!) / 2));
+  }
 }
 
 const version = process.versions[runtime().name.toLowerCase()] ?? process.versions.node;
