@@ -49,6 +49,13 @@ async function examples(): Promise<string[]> {
   return (await Promise.all([scripts, ...programs])).flat();
 }
 
+/** Windows under Wine, where that can be set up: a Debian machine on x86-64. */
+function windowsLane(deno: string): Step[] {
+  if (Deno.build.os !== "linux" || Deno.build.arch !== "x86_64") return [];
+  const command = [deno, "run", "-A", "scripts/windows.ts", "--runtime", "bun"];
+  return [{ name: "windows", command, minutes: 30 }];
+}
+
 /** Every step, in the order of running. To add one, add a line. */
 async function allSteps(): Promise<Step[]> {
   const deno = Deno.execPath();
@@ -65,6 +72,7 @@ async function allSteps(): Promise<Step[]> {
     { name: "doc", command: [deno, "doc", "--lint", ...entries] },
     { name: "publish", command: [deno, "publish", "--dry-run", "--allow-dirty"] },
     { name: "test", command: [deno, "run", "-A", "scripts/test.ts"], minutes: 35 },
+    ...windowsLane(deno),
     ...benches.map((file) => ({
       name: file,
       command: [deno, "bench", "-A", ...std, file],

@@ -178,7 +178,7 @@ describe("a lock that somebody else holds", () => {
         JSON.stringify(path),
         "lockTimeout",
       );
-      assert(performance.now() - start < 500);
+      assert(performance.now() - start < 2000);
       assertEquals([error.code, error.syscall], ["EWOULDBLOCK", "flock"]);
       assertEquals(descriptorsOf(path).length, 1);
     });
@@ -194,7 +194,7 @@ describe("a lock that somebody else holds", () => {
         "150 ms",
       );
       const waited = performance.now() - start;
-      assert(waited >= 149 && waited < 2000, `${waited} ms`);
+      assert(waited >= 149 && waited < 5000, `${waited} ms`);
     });
     test(`is had by ${name} as soon as it is free`, { skip }, async () => {
       using dir = tempDir();
