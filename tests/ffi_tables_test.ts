@@ -71,7 +71,7 @@ const posixValues = {
 /** {@link https://man7.org/linux/man-pages/ | man-pages}; values of the kernel's uapi headers, the same on x86-64 and arm64. */
 const linux: System = {
   name: "Linux",
-  sources: ["linux.ts", "linux_stats.ts", "linux_named.ts", "posix.ts"],
+  sources: ["linux.ts", "linux_native.ts", "linux_stats.ts", "linux_named.ts", "posix.ts"],
   constants: linuxConstants,
   open: openLinux,
   compilers: process.platform === "linux" ? [["cc"], ["aarch64-linux-gnu-gcc"]] : [],
@@ -100,7 +100,7 @@ void *mremap(void *, size_t, size_t, int, ...);
 int munlockall(void);
 int posix_fallocate(int, off_t, off_t);
 int prctl(int, ...);
-int statx(int, const char *, int, unsigned int, struct statx *);
+long syscall(long, ...);
 `,
   values: {
     ...sharedConstants,
@@ -171,7 +171,7 @@ int statx(int, const char *, int, unsigned int, struct statx *);
     "OWNED_BIT",
     ...["PAGEMAP_ENTRY", "PRESENT", "SWAPPED", "EXCLUSIVE"],
     ...["SCAN_FIELDS", "SCAN_START", "SCAN_WALK_END", "SCAN_VECTOR", "SCAN_ALL_OF"],
-    ...["SCAN_RETURNED", "REGION_FIELDS", "REGIONS"],
+    ...["SCAN_RETURNED", "REGION_FIELDS", "REGIONS", "STABLE_LENGTH", "SCRATCH_LENGTH"],
   ],
   recent: ["MADV_COLLAPSE", "PAGEMAP_SCAN", "PAGE_IS_PRESENT", "PAGE_IS_HUGE"],
 };
@@ -489,6 +489,7 @@ for (const system of systems) {
       for (const { table } of tables) {
         if (table === libuvSymbols) continue; // of the runtime, not of the system
         for (const [name, { parameters, result }] of Object.entries(table)) {
+          if (name.startsWith("mman_")) continue; // our own machine code
           const declaration = known.get(name.replace("$INODE64", ""));
           assert(declaration !== undefined, `${name} has no prototype in this test`);
           const fixed = declaration.parameters.filter((type) => type !== "...");
@@ -510,7 +511,7 @@ for (const system of systems) {
         for (const [name, value] of sourceConstants(file)) {
           if (system.own.includes(name)) continue;
           if (documented(system, name) === undefined) unknown.push(`${name} of ${file}`);
-          else assertEquals(value, documented(system, name), name);
+          else assertEquals(BigInt(value), BigInt(documented(system, name)!), name);
         }
       }
       assertEquals(unknown, [], "constants without a documented value in this test");
@@ -551,6 +552,80 @@ for (const system of systems) {
     }
   });
 }
+
+/** Linux's system calls by number, of x86-64 and of arm64 (`asm/unistd_64.h`, `asm-generic/unistd.h`). */
+const systemCalls: Readonly<Record<string, readonly [x64: number, arm64: number]>> = {
+  close: [3, 57],
+  fallocate: [285, 47],
+  fcntl: [72, 25],
+  flock: [73, 32],
+  ftruncate: [77, 46],
+  ioctl: [16, 29],
+  madvise: [28, 233],
+  memfd_create: [319, 279],
+  mincore: [27, 232],
+  mlock2: [325, 284],
+  mlockall: [151, 230],
+  mmap: [9, 222],
+  mprotect: [10, 226],
+  mremap: [25, 216],
+  msync: [26, 227],
+  munlock: [150, 229],
+  munlockall: [152, 231],
+  munmap: [11, 215],
+  prctl: [157, 167],
+  rt_sigaction: [13, 134],
+  statx: [332, 291],
+  write: [1, 64],
+};
+const processors = ["x64", "arm64"] as const;
+
+/** The numbers in a source file: `x64 ... { name: number, ... }`, and `SYS_NAME = ... arm64 : x64`. */
+function sourceCalls(file: string): { processor: string; name: string; number: number }[] {
+  const text = readFileSync(new URL(`../src/${file}`, import.meta.url), "utf8");
+  const tables = [...text.matchAll(/^const (x64|arm64): [\s\S]*?^\};$/gm)];
+  const found = tables.flatMap(([table, processor = ""]) =>
+    [...table.matchAll(/(\w+): (\d+),/g)].map(([, name = "", digits]) => ({
+      processor,
+      name,
+      number: Number(digits),
+    }))
+  );
+  const single = /^const SYS_(\w+) = .*"arm64" \? (\d+)n? : (\d+)n?;$/gm;
+  for (const [, name = "", arm64, x64] of text.matchAll(single)) {
+    found.push({ processor: "arm64", name: name.toLowerCase(), number: Number(arm64) });
+    found.push({ processor: "x64", name: name.toLowerCase(), number: Number(x64) });
+  }
+  return found;
+}
+
+describe("the system calls of Linux", () => {
+  for (const file of ["ffi/linux.ts", "ffi/linux_native.ts", "guard/stub.ts"]) {
+    test(`have the documented numbers in ${file}`, () => {
+      const found = sourceCalls(file);
+      assert(found.length > 0);
+      for (const { processor, name, number } of found) {
+        const numbers = systemCalls[name];
+        assert(numbers !== undefined, `${name} has no number in this test`);
+        assertEquals(number, numbers[processor === "x64" ? 0 : 1], `${name} on ${processor}`);
+      }
+    });
+  }
+
+  const headers = { x64: "asm/unistd_64.h", arm64: "asm-generic/unistd.h" };
+  for (const [i, processor] of processors.entries()) {
+    const include = `#include <${headers[processor]}>`;
+    const compiles = process.platform === "linux" && compile("cc", [], [include]).status === 0;
+    const skip = compiles ? false : `needs cc and ${headers[processor]}`;
+    test(`are quoted right for ${processor}, say the headers`, { skip }, () => {
+      const checks = Object.entries(systemCalls).map(([name, numbers]) =>
+        `_Static_assert(__NR_${name} == ${numbers[i]}, "${name}");`
+      );
+      const { status, stderr } = compile("cc", [], [include, ...checks]);
+      assertEquals(status, 0, stderr);
+    });
+  }
+});
 
 function includes(system: System): string {
   return ["stddef.h", ...system.headers].map((header) => `#include <${header}>\n`).join("");

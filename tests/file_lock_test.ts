@@ -180,7 +180,7 @@ describe("a lock that somebody else holds", () => {
       );
       assert(performance.now() - start < 2000);
       assertEquals([error.code, error.syscall], ["EWOULDBLOCK", "flock"]);
-      assertEquals(descriptorsOf(path).length, 1);
+      if (skipWithoutProc === false) assertEquals(descriptorsOf(path).length, 1);
     });
     test(`is an error of ${name} after lockTimeout, which the message tells`, async () => {
       using dir = tempDir();
