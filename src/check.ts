@@ -62,3 +62,29 @@ export function checkName(name: unknown): void {
     `Cannot use ${show(name)} as a name: it must have at most 200 characters, and no NUL`,
   );
 }
+
+/** Throws unless `options` is an object with no other keys than those known. */
+export function checkOptionKeys(call: string, options: unknown, known: readonly string[]): void {
+  if (typeof options !== "object" || options === null) {
+    throw new MMapInvalidParameterError(
+      `Cannot use ${show(options)} as the options of ${call}: give an object such as ` +
+        `{ ${known[0]} }`,
+    );
+  }
+  for (const key of Object.keys(options)) {
+    if (known.includes(key)) continue;
+    const meant = known.find((name) => name.toLowerCase() === key.toLowerCase());
+    throw new MMapInvalidParameterError(
+      `Cannot use the option ${show(key)} of ${call}: ` +
+        (meant === undefined ? `it knows ${known.join(", ")}` : `did you mean ${show(meant)}?`),
+    );
+  }
+}
+
+/** Throws unless `signal` is an AbortSignal, or missing. */
+export function checkSignal(signal: unknown): void {
+  if (signal === undefined || signal instanceof AbortSignal) return;
+  throw new MMapInvalidParameterError(
+    `Cannot use ${show(signal)} as a signal: give an AbortSignal, such as controller.signal`,
+  );
+}

@@ -1,7 +1,7 @@
 /** Opens files for mapping: checks the options, keeps the runtime's permissions, sets the size. */
 import fs from "node:fs";
 import { fileURLToPath } from "node:url";
-import { checkInteger, checkName, show } from "./check.ts";
+import { checkInteger, checkName, checkOptionKeys, checkSignal, show } from "./check.ts";
 import { MMapError, MMapInvalidParameterError } from "./errors.ts";
 import { explain } from "./explain.ts";
 import type { FileInfo, Platform } from "./ffi/platform.ts";
@@ -11,7 +11,8 @@ export interface OpenOptions {
   /**
    * - `"r"` (default): read only.
    * - `"r+"`: read and write; changes reach the file. The file must exist.
-   * - `"w+"`: create the file, or empty an existing one, and give it `offset + size` bytes.
+   * - `"w+"`: create the file, or empty an existing one, and give it `offset + size` bytes. Others
+   *   who have it mapped lose its pages: take a `lock` where that can be.
    * - `"c"`: copy on write; changes stay in this map and never reach the file.
    */
   mode?: "r" | "r+" | "w+" | "c";
@@ -123,10 +124,29 @@ const openFlags = {
 // that cannot be mapped.
 const NONBLOCK = fs.constants.O_NONBLOCK ?? 0;
 
+const optionNames: readonly (keyof OpenOptions | "signal")[] = [
+  "mode",
+  "offset",
+  "size",
+  "permissions",
+  "access",
+  "preallocate",
+  "populate",
+  "hugePages",
+  "truncateOnClose",
+  "lock",
+  "lockTimeout",
+  "inherit",
+  "sharedBuffer",
+  "name",
+  "signal",
+];
+
 /** The options with their defaults, checked as far as they can be without the file. */
 function checkOptions(name: string, options: OpenOptions): Required<
   Pick<OpenOptions, "mode" | "offset" | "permissions" | "preallocate" | "lockTimeout">
 > {
+  checkOptionKeys("open", options, optionNames);
   const { mode = "r", offset = 0, size, permissions = 0o600 } = options;
   const { preallocate = false, lock, lockTimeout = 0, access, truncateOnClose } = options;
   const reject = (what: string, allowed: string): never => {
@@ -256,6 +276,7 @@ export async function openFileAsync(
   path: string | URL,
   options: OpenOptions & { signal?: AbortSignal },
 ): Promise<OpenedFile> {
+  checkSignal(options.signal);
   const deadline = performance.now() + (options.lockTimeout ?? 0);
   while (true) {
     try {
@@ -285,10 +306,9 @@ function waitForLock(
   while (!platform.lockFile(fd, lock === "exclusive")) {
     if (performance.now() >= deadline) {
       throw new MMapError(
-        `Cannot take ${lock === "shared" ? "a shared" : "an exclusive"} lock of ${
-          show(name)
-        }: somebody else held one for ${timeout} ms; ` +
-          "try later, or give a longer lockTimeout",
+        `Cannot take ${lock === "shared" ? "a shared" : "an exclusive"} lock of ${show(name)}: ` +
+          (timeout === 0 ? "another map holds one" : `another map held one for ${timeout} ms`) +
+          "; try later, or give a longer lockTimeout",
         { code: "EWOULDBLOCK", syscall: "flock" },
       );
     }

@@ -489,7 +489,8 @@ export class Mapping {
     }
     if (this.#protections.uniform === undefined || this.#protections.uniform === UNMAPPED) {
       throw new MMapInvalidParameterError(
-        `${what}: its parts differ in protection or were unmapped; mprotect() the whole map first`,
+        `${what}: its parts differ in protection, or were given back with unmapRange(); give them ` +
+          "one protection with mprotect(), or close the map and map again",
       );
     }
     if ((file === undefined && this.shared) || this.#request.unit !== undefined) {
@@ -530,7 +531,8 @@ export class Mapping {
     }
     if (this.#held) {
       throw new MMapInvalidParameterError(
-        `${what}: other threads are attached to it; let them close it first`,
+        `${what}: other threads are attached to it, or were terminated without closing it; let ` +
+          "them close it first, or map again",
       );
     }
   }

@@ -6,7 +6,7 @@
  * a page survives when somebody else truncates it.
  */
 import { allocateAsync, type AsyncOptions, msyncAsync, prefaultAsync } from "./background.ts";
-import { checkBits, checkInteger, checkName, show } from "./check.ts";
+import { checkBits, checkInteger, checkName, checkOptionKeys, checkSignal, show } from "./check.ts";
 import { Cursor } from "./cursor.ts";
 import { MMapAllocationError, MMapClosedError, MMapInvalidParameterError } from "./errors.ts";
 import { explain } from "./explain.ts";
@@ -83,6 +83,8 @@ export interface MemfdMapOptions {
   sharedBuffer?: boolean;
 }
 
+const anonymousOptionNames = ["name", "hugePages", "populate", "sharedBuffer", "signal"];
+
 const encoder = new TextEncoder();
 
 /** C's int. */
@@ -122,6 +124,11 @@ export class MemoryMap implements Disposable {
   readonly #map: Mapping;
 
   private constructor(what: string, request: MapRequest, handle?: MapHandle) {
+    if (request?.platform === undefined) {
+      throw new MMapInvalidParameterError(
+        "Cannot make a MemoryMap with new: use MemoryMap.open(), createAnonymous() and their kin",
+      );
+    }
     this.#map = new Mapping(what, request, this, handle);
   }
 
@@ -156,6 +163,7 @@ export class MemoryMap implements Disposable {
     const system = platform();
     checkProt(prot);
     checkMapFlags(system, flags);
+    checkOptionKeys("createAnonymous", options, anonymousOptionNames);
     if (options.name !== undefined) checkName(options.name);
     const huge = options.hugePages === true || (flags & MAP_HUGETLB & system.mapFlags) !== 0;
     if (options.hugePages === true && system.hugePageSize === undefined) {
@@ -200,6 +208,7 @@ export class MemoryMap implements Disposable {
     flags: number = MAP_PRIVATE | MAP_ANONYMOUS,
     options: Omit<AnonymousOptions, "populate"> & AsyncOptions = {},
   ): Promise<MemoryMap> {
+    checkSignal(options.signal);
     options.signal?.throwIfAborted();
     const map = MemoryMap.createAnonymous(size, prot, flags, options);
     return await map.#populatedAsync(options);
@@ -230,6 +239,7 @@ export class MemoryMap implements Disposable {
   static createMemfd(size: number, options: MemfdMapOptions = {}): MemoryMap {
     checkInteger("a size in bytes", size, 1);
     const system = platform();
+    checkOptionKeys("createMemfd", options, ["name", "hugePages", "sharedBuffer"]);
     const { name = "mman", hugePages = false, sharedBuffer = false } = options;
     if (system.memfd === undefined) {
       throw paging.unsupported(system, "create a memfd", "use createNamed()");
@@ -406,6 +416,7 @@ export class MemoryMap implements Disposable {
     path: string | URL,
     options: OpenOptions & AsyncOptions = {},
   ): Promise<MemoryMap> {
+    checkSignal(options.signal);
     options.signal?.throwIfAborted();
     const system = platform();
     const file = await openFileAsync(system, path, options);
@@ -676,7 +687,9 @@ export class MemoryMap implements Disposable {
   }
 
   /**
-   * The buffer behind {@link MemoryMap.bytes}, zero copy.
+   * The buffer behind {@link MemoryMap.bytes}, zero copy. With `sharedBuffer` it is a SharedArrayBuffer
+   * that may begin before the map and end behind it: post `{ buffer, byteOffset, length }` of `bytes`.
+   * A buffer that was transferred away shows zeros after `close()`.
    *
    * @throws {MMapClosedError} If the map is closed.
    * @throws {MMapInvalidParameterError} If the map is larger than one ArrayBuffer can be.
@@ -889,7 +902,7 @@ export class MemoryMap implements Disposable {
    * @param flags Default `MS_SYNC`.
    * @param offset Bytes from the start of the map. Default 0.
    * @param length Bytes. Default: to the end of the map.
-   * @param options An AbortSignal, heeded between pieces of 32 MiB.
+   * @param options An AbortSignal, heeded between pieces of a few MiB.
    * @throws {MMapClosedError} If the map was closed or resized before it was over.
    *
    * @example
@@ -1047,7 +1060,7 @@ export class MemoryMap implements Disposable {
 
   /**
    * Faults a range in, so that touching it later does not wait. Anonymous memory is given its pages;
-   * of a file the pages are read, and its holes stay holes.
+   * of a file the pages are read, and its holes stay holes (but on tmpfs, where reading fills them).
    *
    * @param offset Bytes from the start of the map. Default 0.
    * @param length Bytes. Default: to the end of the map.
@@ -1064,7 +1077,7 @@ export class MemoryMap implements Disposable {
    *
    * @param offset Bytes from the start of the map. Default 0.
    * @param length Bytes. Default: to the end of the map.
-   * @param options An AbortSignal, heeded between pieces of 32 MiB.
+   * @param options An AbortSignal, heeded between pieces of a few MiB.
    * @throws {MMapClosedError} If the map was closed or resized before it was over.
    */
   async prefaultAsync(
@@ -1266,7 +1279,8 @@ export class MemoryMap implements Disposable {
   /**
    * A small handle that `postMessage` carries to the other threads of this process, where
    * {@link MemoryMap.attach} turns it into the same memory. While others are attached the map cannot
-   * be resized.
+   * be resized. A Worker that is terminated before it closes its map never lets go: the memory stays
+   * until the process ends.
    *
    * @throws {MMapClosedError} If the map is closed.
    */

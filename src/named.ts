@@ -1,5 +1,5 @@
 /** Named shared memory: names and options checked, failures explained. */
-import { checkInteger, show } from "./check.ts";
+import { checkInteger, checkOptionKeys, show } from "./check.ts";
 import { MMapInvalidParameterError } from "./errors.ts";
 import { explain } from "./explain.ts";
 import type { NamedMemory, Platform } from "./ffi/platform.ts";
@@ -54,8 +54,10 @@ export function createNamed(
   platform: Platform,
   name: string,
   size: number,
-  { permissions = 0o600, owned = false }: CreateNamedOptions,
+  options: CreateNamedOptions,
 ): NamedMemory {
+  checkOptionKeys("createNamed", options, ["permissions", "owned", "sharedBuffer"]);
+  const { permissions = 0o600, owned = false } = options;
   checkInteger("a size in bytes", size, 1);
   checkInteger("permission bits", permissions, 0);
   if (platform.openNamed === undefined) throw lacking(platform);
@@ -77,8 +79,10 @@ export function createNamed(
 export function openNamed(
   platform: Platform,
   name: string,
-  { mode = "r+", size }: OpenNamedOptions,
+  options: OpenNamedOptions,
 ): NamedMemory {
+  checkOptionKeys("openNamed", options, ["mode", "size", "sharedBuffer"]);
+  const { mode = "r+", size } = options;
   if (mode !== "r" && mode !== "r+") {
     throw new MMapInvalidParameterError(
       `Cannot open shared memory with mode ${show(mode)}: it must be "r" or "r+"`,
