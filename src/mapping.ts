@@ -489,7 +489,7 @@ export class Mapping {
     }
     if (this.#protections.uniform === undefined || this.#protections.uniform === UNMAPPED) {
       throw new MMapInvalidParameterError(
-        `${what}: its parts differ in protection, or were given back with unmapRange(); give them ` +
+        `${what}: its parts differ in protection, or were unmapped by unmapRange(); give them ` +
           "one protection with mprotect(), or close the map and map again",
       );
     }

@@ -14,7 +14,7 @@ import { arm64Code, type MachineCode, x64Code } from "../src/guard/code.ts";
 import { installGuard } from "../src/guard/guard.ts";
 import { openStub, type Stub } from "../src/guard/stub.ts";
 import * as table from "../src/guard/table.ts";
-import { firstReason, runFixture, skipWithoutChildren } from "./helpers.ts";
+import { type Ended, firstReason, runFixture, skipWithoutChildren, tempDir } from "./helpers.ts";
 
 const skipOutsideLinux = process.platform === "linux" ? false : "needs Linux";
 
@@ -65,13 +65,15 @@ function stub(): Stub {
 }
 
 describe("guard", { skip: firstReason(skipOutsideLinux, skipWithoutChildren()) }, () => {
-  const seconds = 120;
+  /** One scenario in a process of its own, whose files go away however it ends. */
+  const runScenario = async (name: string): Promise<Ended> => {
+    using dir = tempDir();
+    const prefix = ["env", `TMPDIR=${dir.path}`];
+    return await runFixture("guard_scenarios.ts", { args: [name], seconds: 120, prefix });
+  };
   for (const name of [...survived, ...lastAccess]) {
     test(`Guard keeps the process alive: ${name}`, async () => {
-      const { status, stdout, stderr } = await runFixture("guard_scenarios.ts", {
-        args: [name],
-        seconds,
-      });
+      const { status, stdout, stderr } = await runScenario(name);
       assert(stdout.includes("ok"), `It ended with ${status}\n${stdout}\n${stderr}`);
       assertEquals(status === 0, survived.includes(name), stderr);
     });
@@ -79,9 +81,7 @@ describe("guard", { skip: firstReason(skipOutsideLinux, skipWithoutChildren()) }
   for (const name of accesses) {
     test(`Guard does not change what happens after: ${name}`, async () => {
       const [without, guarded] = await Promise.all(
-        ["without", "with"].map((kind) =>
-          runFixture("guard_scenarios.ts", { args: [`${kind}: ${name}`], seconds })
-        ),
+        ["without", "with"].map((kind) => runScenario(`${kind}: ${name}`)),
       );
       assertEquals(guarded!.status, without!.status, guarded!.stderr);
     });
