@@ -564,6 +564,7 @@ const systemCalls: Readonly<Record<string, readonly [x64: number, arm64: number]
   madvise: [28, 233],
   memfd_create: [319, 279],
   mincore: [27, 232],
+  mlock: [149, 228],
   mlock2: [325, 284],
   mlockall: [151, 230],
   mmap: [9, 222],

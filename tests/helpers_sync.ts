@@ -77,8 +77,8 @@ export interface Peer extends AsyncDisposable {
   readonly pid: number;
   /** The next line that it prints. */
   line(): Promise<string>;
-  /** Writes a line to its input. */
-  tell(line: string): void;
+  /** Gives it an order, as JSON; it has left this process when the promise is resolved. */
+  tell(order: unknown): Promise<void>;
   /** Kills it, at once: it may still be ending when this returns. */
   kill(): void;
   /** Waits until it has ended; its exit code, or the signal's name. */
@@ -126,7 +126,11 @@ export function startPeer(
       text = rest.join("\n");
       return line;
     },
-    tell: (line) => void child.stdin!.write(`${line}\n`),
+    tell: (order) =>
+      new Promise((resolve, reject) => {
+        child.stdin!.write(`${JSON.stringify(order)}\n`, (error) =>
+          error ? reject(error) : resolve());
+      }),
     kill: () => void child.kill("SIGKILL"),
     ended: () => over,
     async [Symbol.asyncDispose](): Promise<void> {
@@ -138,7 +142,7 @@ export function startPeer(
 
 /** Gives an order to `sync_member.ts` and waits for the result. */
 export async function ask(peer: Peer, order: Readonly<Record<string, unknown>>): Promise<unknown> {
-  peer.tell(JSON.stringify(order));
+  await peer.tell(order);
   return JSON.parse(await within(30, JSON.stringify(order), peer.line()));
 }
 

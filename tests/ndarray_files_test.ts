@@ -163,6 +163,28 @@ describe("MappedArray.open()", () => {
     }
   });
 
+  test("refuses options that it does not know, as do the other ways to an array", () => {
+    using dir = tempDir();
+    const path = dir.file("a", new Uint8Array(48));
+    using map = MemoryMap.createAnonymous(100);
+    const calls: ((more: object) => unknown)[] = [
+      (more) => MappedArray.open(path, { dtype: "u1", ...more }),
+      (more) => MappedArray.over(map, { dtype: "u1", ...more }),
+      (more) => createNpy(dir.file("b.npy"), { dtype: "u1", shape: [1], ...more }),
+    ];
+    for (const call of calls) {
+      assertRefused(() => call({ shapes: [1] }), MMapInvalidParameterError, "shapes", "dtype");
+      assertRefused(() => call({ size: 1 }), MMapInvalidParameterError, "size");
+      assertRefused(() => call({ dType: "u1" }), MMapInvalidParameterError, '"dtype"');
+      assertRefused(() => call({ fortranOrder: "F" }), MMapInvalidParameterError, '"F"');
+    }
+    createNpy(dir.file("c.npy"), { dtype: "u1", shape: [1] }).close();
+    const open = () => openNpy(dir.file("c.npy"), { shape: [1] } as object);
+    assertRefused(open, MMapInvalidParameterError, '"shape"', "maxHeaderSize");
+    const none = () => MappedArray.open(path, undefined as never);
+    assertRefused(none, MMapInvalidParameterError, "options");
+  });
+
   test("says what is wrong with the file", () => {
     using dir = tempDir();
     const error = assertRefused(

@@ -104,6 +104,8 @@ describe("defineRecord()", () => {
     const define = (options: unknown) => () => defineRecord({ a: "u8" }, options as never);
     assertRefused(define({ endian: "middle" }), MMapInvalidParameterError, '"middle"', '"big"');
     assertRefused(define({ packed: 1 }), MMapInvalidParameterError, "packed 1");
+    assertRefused(define({ Packed: true }), MMapInvalidParameterError, '"packed"');
+    assertRefused(define(null), MMapInvalidParameterError, "options");
   });
 
   test("refuses records of half a gibibyte and more", () => {

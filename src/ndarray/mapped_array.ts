@@ -2,13 +2,13 @@
 import { closeSync, openSync, truncateSync } from "node:fs";
 import { checkInteger, show } from "../check.ts";
 import { MMapInvalidParameterError } from "../errors.ts";
-import { pathOf } from "../file.ts";
+import { type OpenOptions, pathOf } from "../file.ts";
 import { MemoryMap } from "../memory_map.ts";
-import type { OpenOptions } from "../file.ts";
 import { type DType, dtypeOf } from "./dtype.ts";
 import type { DTypeLike } from "./element_types.ts";
 import { Growth } from "./growth.ts";
 import { NdArray } from "./ndarray.ts";
+import { checkArrayOptions, checkFileOptions } from "./options.ts";
 import { resolveShape, sizeOf, stridesOf } from "./shape.ts";
 
 /** How the elements of an array are to be found in bytes. */
@@ -66,6 +66,7 @@ export class MappedArray {
     path: string | URL,
     options: MappedArrayOptions<D>,
   ): NdArray<D> {
+    checkFileOptions("MappedArray.open", options, "mode", "offset");
     const { dtype: given, shape, fortranOrder = false, ...how } = options;
     const { mode = "r", offset = 0 } = how;
     const dtype = dtypeOf(given);
@@ -108,6 +109,7 @@ export class MappedArray {
    * ```
    */
   static over<const D extends DTypeLike>(map: MemoryMap, options: OverOptions<D>): NdArray<D> {
+    checkArrayOptions("MappedArray.over", options, "byteOffset");
     const { dtype: given, shape, fortranOrder = false, byteOffset = 0 } = options;
     if (!(map instanceof MemoryMap)) {
       throw new MMapInvalidParameterError(`Cannot find an array in ${show(map)}: give a MemoryMap`);

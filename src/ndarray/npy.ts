@@ -1,5 +1,5 @@
 /** `.npy` files: arrays with a header, as `np.save` writes them. */
-import { show } from "../check.ts";
+import { checkOptionKeys, show } from "../check.ts";
 import { MMapInvalidParameterError } from "../errors.ts";
 import type { OpenOptions } from "../file.ts";
 import { MemoryMap } from "../memory_map.ts";
@@ -9,6 +9,7 @@ import { Growth } from "./growth.ts";
 import type { ArrayOptions } from "./mapped_array.ts";
 import { NdArray } from "./ndarray.ts";
 import { formatHeader, parseHeader } from "./npy_header.ts";
+import { checkFileOptions, FILE_OPTIONS } from "./options.ts";
 import { isContiguous, resolveShape, sizeOf, stridesOf } from "./shape.ts";
 
 /** Options of {@link openNpy}. */
@@ -56,6 +57,7 @@ export function openNpy<const D extends DTypeLike = DTypeLike>(
   path: string | URL,
   options: OpenNpyOptions<D> = {},
 ): NdArray<D> {
+  checkOptionKeys("openNpy", options, ["dtype", "mode", "maxHeaderSize", ...FILE_OPTIONS]);
   const { dtype: expected, maxHeaderSize = 10_000, ...how } = options;
   const { mode = "r" } = how;
   if (mode !== "r" && mode !== "r+" && mode !== "c") {
@@ -127,6 +129,7 @@ export function createNpy<const D extends DTypeLike>(
   path: string | URL,
   options: CreateNpyOptions<D>,
 ): NdArray<D> {
+  checkFileOptions("createNpy", options);
   const { dtype: given, shape: wanted, fortranOrder: asked = false, ...how } = options;
   const dtype = dtypeOf(given);
   const shape = resolveShape(wanted, undefined);

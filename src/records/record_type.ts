@@ -1,5 +1,5 @@
 /** `defineRecord()`: from the description of a record to its layout and its type. */
-import { checkInteger, checkRange, show } from "../check.ts";
+import { checkInteger, checkOptionKeys, checkRange, show } from "../check.ts";
 import { MMapInvalidParameterError } from "../errors.ts";
 import { MemoryMap } from "../memory_map.ts";
 import { type Decode, decoderOf, type Encode, encoderOf } from "./codec.ts";
@@ -204,5 +204,6 @@ export function defineRecord<const F extends RecordFields>(
         '{ index: "u32", value: "f64" }',
     );
   }
+  checkOptionKeys("defineRecord", options, ["packed", "endian"]);
   return new RecordType<F>(layOut(fields, options as LayoutOptions, shapeOfType));
 }

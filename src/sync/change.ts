@@ -157,6 +157,7 @@ export function wake(map: MemoryMap, byteOffset: number, count: number = Infinit
   const what = "Cannot wake";
   const change = lookUp(what, map, byteOffset);
   if (count !== Infinity) checkInteger("a number of threads", count, 0);
+  if (count === 0) return 0; // the kernel would wake one
   try {
     return change.platform.wake(addressOf(change), count);
   } catch (error) {
