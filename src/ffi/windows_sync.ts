@@ -1,5 +1,0 @@
-import type { Runtime } from "./runtime.ts";
-import type { SyncPlatform } from "./sync_platform.ts";
-export function openWindowsSync(_runtime: Runtime): SyncPlatform | undefined {
-  return undefined;
-}
