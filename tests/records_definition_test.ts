@@ -8,7 +8,7 @@ import {
   type FieldType,
   type RecordFields,
   type RecordOf,
-  RecordType,
+  type RecordType,
   type RecordView,
 } from "../src/records/mod.ts";
 import { assertRefused } from "./helpers.ts";
