@@ -11,7 +11,7 @@ import {
   openNpy,
 } from "../src/ndarray/mod.ts";
 import { defineRecord } from "../src/records/mod.ts";
-import { assertRefused, fileBytes, tempDir } from "./helpers.ts";
+import { assertRefused, fileBytes, skipOnWindows, tempDir } from "./helpers.ts";
 
 const doubles = (...values: number[]) => new Uint8Array(Float64Array.from(values).buffer);
 
@@ -104,7 +104,7 @@ describe("MappedArray.open()", () => {
     assertEquals(array.shape, [0]);
   });
 
-  test("passes the options of MemoryMap.open() on", () => {
+  test("passes the options of MemoryMap.open() on", { skip: skipOnWindows }, () => {
     using dir = tempDir();
     const path = dir.file("a");
     {
@@ -249,7 +249,7 @@ describe("NdArray.append()", () => {
     assertEquals([...again.at(121)], [...again.at(1)]);
   });
 
-  test("takes records, complex numbers, 64-bit integers and text", () => {
+  test("takes records, complex numbers, 64-bit integers and text", { skip: skipOnWindows }, () => {
     using dir = tempDir();
     const Tick = defineRecord({ index: "u32", value: "f64" });
     using ticks = createNpy(dir.file("t.npy"), { dtype: Tick, shape: [0] });

@@ -4,13 +4,13 @@ import { assertEquals } from "@std/assert";
 import { MAP_NORESERVE, MAP_PRIVATE, MemoryMap, PROT_READ, PROT_WRITE } from "../mod.ts";
 import { MappedArray } from "../src/ndarray/mod.ts";
 import { defineRecord } from "../src/records/mod.ts";
-import { tempDir } from "./helpers.ts";
+import { skipOnWindows, tempDir } from "./helpers.ts";
 
 const SIZE = 9 * 2 ** 30 + 4096;
 const create = () =>
   MemoryMap.createAnonymous(SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE);
 
-describe("records beyond 4 GiB", () => {
+describe("records beyond 4 GiB", { skip: skipOnWindows }, () => {
   const Tick = defineRecord({ index: "u32", value: "f64" }, { packed: true });
   const places = [0, 2 ** 31, 2 ** 32, 2 ** 33].flatMap((byte) => {
     const i = Math.floor(byte / 12);
