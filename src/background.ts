@@ -11,10 +11,11 @@ import type { Mapping, Pages } from "./mapping.ts";
 import { populating, touch } from "./paging.ts";
 
 /**
- * Bytes that are faulted in at a time. While they are, whoever changes a mapping waits: with 8 MiB timers
- * were late a third as long as with 32, and 2 were no better.
+ * Bytes that are faulted in at a time. While they are, whoever changes a mapping waits, the engine's
+ * allocator too: the next piece is as long as would have taken a millisecond at the pace of this one.
  */
-const POPULATE_PIECE = 8 << 20;
+const POPULATE_PIECE = { least: 256 << 10, first: 1 << 20, most: 8 << 20 };
+const POPULATE_MILLISECONDS = 1;
 
 /** Bytes that are flushed at a time: each piece costs a flush of the drive. */
 const FLUSH_PIECE = 32 << 20;
@@ -33,22 +34,27 @@ async function inPieces<R extends Pages>(
   map: Mapping,
   what: string,
   ranges: readonly R[],
-  piece: number,
+  piece: number | typeof POPULATE_PIECE,
   { signal }: AsyncOptions,
   step: (address: bigint, length: number, range: R) => Promise<void>,
 ): Promise<void> {
   checkSignal(signal);
   signal?.throwIfAborted();
   const { generation } = map;
+  let wanted = typeof piece === "number" ? piece : piece.first;
   await map.pinned(async () => {
     for (const range of ranges) {
-      for (let done = 0; done < range.length; done += piece) {
-        const size = Math.min(piece, range.length - done);
+      for (let done = 0, size = 0; done < range.length; done += size) {
+        size = Math.min(wanted, range.length - done);
         let failure: unknown;
+        const start = performance.now();
         try {
           await step(range.address + BigInt(done), size, range);
         } catch (error) {
           failure = explain(what, error);
+        }
+        if (typeof piece !== "number") {
+          wanted = paced(piece, size, performance.now() - start, map.unit);
         }
         signal?.throwIfAborted();
         if (map.closed || map.generation !== generation) {
@@ -58,6 +64,19 @@ async function inPieces<R extends Pages>(
       }
     }
   });
+}
+
+/** The length of the next piece after one that took `milliseconds`, in whole pages. */
+function paced(
+  { least, most }: typeof POPULATE_PIECE,
+  size: number,
+  milliseconds: number,
+  unit: number,
+): number {
+  const pace = size / Math.max(milliseconds, 0.01);
+  // Twice as long at the most: one quick piece says little about the next.
+  const next = Math.min(pace * POPULATE_MILLISECONDS, 2 * size, most);
+  return Math.ceil(Math.max(next, least) / unit) * unit;
 }
 
 /** Faults a range in. */
