@@ -5,7 +5,7 @@
  *
  *   deno run -A bench/issue3.ts
  */
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -13,6 +13,7 @@ import process from "node:process";
 import { MemoryMap } from "../mod.ts";
 import { runtime } from "../src/ffi/runtime.ts";
 import { smoke } from "./common.ts";
+import { compare, median, Rival, type Runner, timed } from "./rivals.ts";
 
 const MiB = 1 << 20;
 const GiB = 2 ** 30;
@@ -123,119 +124,6 @@ for line in sys.stdin:
 `;
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "mman-bench-"));
-
-/** A program that does what one line asks it for, and tells how long it took. */
-class Rival {
-  readonly #child: ChildProcess;
-  #text = "";
-  #wake: () => void = () => {};
-  #ended = false;
-
-  private constructor(command: string, args: readonly string[]) {
-    this.#child = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"] });
-    this.#child.stdout!.setEncoding("utf8").on("data", (text: string) => {
-      this.#text += text;
-      this.#wake();
-    });
-    this.#child.on("close", () => {
-      this.#ended = true;
-      this.#wake();
-    });
-  }
-
-  static async start(command: string, args: readonly string[]): Promise<Rival> {
-    const rival = new Rival(command, args);
-    await rival.#line();
-    return rival;
-  }
-
-  async #line(): Promise<string> {
-    while (!this.#text.includes("\n")) {
-      if (this.#ended) throw new Error("A rival has ended before its time");
-      await new Promise<void>((resolve) => this.#wake = resolve);
-    }
-    const [line = "", ...rest] = this.#text.split("\n");
-    this.#text = rest.join("\n");
-    return line;
-  }
-
-  /** Nanoseconds and the result. */
-  async ask(request: string): Promise<Timed> {
-    this.#child.stdin!.write(`${request}\n`);
-    const [nanoseconds, result] = (await this.#line()).split(" ").map(Number);
-    return { nanoseconds: nanoseconds!, result: result! };
-  }
-
-  end(): void {
-    this.#child.stdin!.end();
-  }
-}
-
-interface Timed {
-  readonly nanoseconds: number;
-  readonly result: number;
-}
-
-/** Somebody who takes part in a comparison. */
-interface Runner {
-  readonly name: string;
-  readonly run: () => Promise<Timed> | Timed;
-}
-
-function timed(work: () => number): Timed {
-  const before = process.hrtime.bigint();
-  const result = work();
-  return { nanoseconds: Number(process.hrtime.bigint() - before), result };
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length / 2;
-  return (sorted[Math.floor(middle)]! + sorted[Math.ceil(middle) - 1]!) / 2;
-}
-
-function duration(nanoseconds: number): string {
-  if (nanoseconds >= 1e6) return `${(nanoseconds / 1e6).toFixed(2)} ms`;
-  return nanoseconds >= 1e4
-    ? `${(nanoseconds / 1e3).toFixed(1)} us`
-    : `${nanoseconds.toFixed(0)} ns`;
-}
-
-/**
- * Lets all take turns and prints the medians; the first is ours, its ratio to each rival is the
- * median of the rounds' own ratios.
- */
-async function compare(
-  question: string,
-  rounds: number,
-  calls: number,
-  bytes: number,
-  wanted: string,
-  runners: readonly Runner[],
-): Promise<void> {
-  const times = runners.map((): number[] => []);
-  let expected: number | undefined;
-  for (let round = -1; round < rounds; round++) { // the first one warms up
-    const order = runners.map((_, i) => i).sort(() => Math.random() - 0.5);
-    for (const i of order) {
-      const { nanoseconds, result } = await runners[i]!.run();
-      expected ??= result;
-      if (result !== expected) {
-        throw new Error(`${runners[i]!.name} says ${result}, the others ${expected}`);
-      }
-      if (round >= 0) times[i]!.push(nanoseconds / calls);
-    }
-  }
-  console.log(`\n${question}  (${wanted})`);
-  for (const [i, { name }] of runners.entries()) {
-    const time = median(times[i]!);
-    const speed = bytes === 0 ? "" : `${(bytes / time).toFixed(2).padStart(8)} GB/s`;
-    const ratio = i === 0
-      ? ""
-      : `   ours / this ${median(times[0]!.map((ours, r) => ours / times[i]![r]!)).toFixed(2)}`;
-    console.log(`  ${name.padEnd(30)}${duration(time).padStart(12)} ${speed}${ratio}`);
-  }
-}
 
 /** Writes text of words and lines of about 80 bytes, the needle last. */
 function writeText(file: string): void {
@@ -364,10 +252,7 @@ async function main(): Promise<void> {
     using map = MemoryMap.open(text, { populate: true });
     await compare(
       `find of 16 bytes at the end of ${SEARCHED / MiB} MiB`,
-      ROUNDS.searched,
-      1,
-      SEARCHED,
-      "at most 1.00 of memmem and of Python",
+      { rounds: ROUNDS.searched, bytes: SEARCHED, wanted: "at most 1.00 of memmem and of Python" },
       [
         { name: "MemoryMap.find()", run: () => timed(() => map.find(NEEDLE)) },
         ...inC("C memmem", "find 0 0 -"),
@@ -379,10 +264,7 @@ async function main(): Promise<void> {
     );
     await compare(
       `count of newlines in ${SEARCHED / MiB} MiB of text`,
-      ROUNDS.searched,
-      1,
-      SEARCHED,
-      "at most 1.00 of the loop",
+      { rounds: ROUNDS.searched, bytes: SEARCHED, wanted: "at most 1.00 of the loop" },
       [
         { name: "MemoryMap.count()", run: () => timed(() => map.count(10)) },
         ...inC("C loop with memchr", "count 0 0 -"),
@@ -405,12 +287,22 @@ async function main(): Promise<void> {
           return 0;
         });
       const label = size >= MiB ? `${size / MiB} MiB` : `${size / 1024} KiB`;
-      await compare(`fill of ${label}`, rounds, calls, size, "at most 1.05 of memset", [
+      await compare(`fill of ${label}`, {
+        rounds,
+        calls,
+        bytes: size,
+        wanted: "at most 1.05 of memset",
+      }, [
         { name: "MemoryMap.fill()", run: repeat(() => map.fill(7, 0, size)) },
         ...inC("C memset", `fill ${size} ${calls} -`),
         { name: "memset through the FFI", run: repeat(() => memory.memset(map.addr, 7, size)) },
       ]);
-      await compare(`copyWithin of ${label}`, rounds, calls, size, "at most 1.05 of memmove", [
+      await compare(`copyWithin of ${label}`, {
+        rounds,
+        calls,
+        bytes: size,
+        wanted: "at most 1.05 of memmove",
+      }, [
         { name: "MemoryMap.copyWithin()", run: repeat(() => map.copyWithin(size, 0, size)) },
         ...inC("C memmove", `copy ${size} ${calls} -`),
         {
@@ -429,10 +321,7 @@ async function main(): Promise<void> {
   };
   await compare(
     `${SPARSE / GiB} GiB sparse: create, map, write ${ROWS} rows, flush, close`,
-    SPARSE_ROUNDS,
-    1,
-    0,
-    "at most 2.00 of C",
+    { rounds: SPARSE_ROUNDS, wanted: "at most 2.00 of C" },
     [
       { name: "MemoryMap", run: removed(ours!, () => timed(() => sparse(ours!))) },
       ...inC("C", `sparse ${SPARSE} ${ROWS * 1_000_000 + ROW} ${theirs}`).map(({ name, run }) => ({
