@@ -81,6 +81,7 @@ const linux: System = {
     "linux/fs.h",
     "linux/prctl.h",
     "string.h",
+    "sys/auxv.h",
     "sys/file.h",
     "sys/ioctl.h",
     "sys/mman.h",
@@ -91,6 +92,7 @@ const linux: System = {
   prototypes: `${posixPrototypes}
 int *__errno_location(void);
 int fallocate(int, int, off_t, off_t);
+unsigned long getauxval(unsigned long);
 int ioctl(int, unsigned long, ...);
 int memfd_create(const char *, unsigned int);
 int mincore(void *, size_t, unsigned char *);
@@ -144,6 +146,7 @@ long syscall(long, ...);
     _SC_PAGESIZE: 30,
     F_DUPFD_CLOEXEC: 1030,
     AT_EMPTY_PATH: 0x1000,
+    AT_HWCAP: 16,
     STATX_TYPE: 0x1,
     STATX_SIZE: 0x200,
     STATX_LENGTH: ["sizeof(struct statx)", 256],

@@ -98,6 +98,13 @@ const symbols = {
     ],
     result: "isize", // long: 0, or -1 and errno
   },
+  /** {@link https://man7.org/linux/man-pages/man3/getauxval.3.html | getauxval(3)} */
+  getauxval: {
+    parameters: [
+      "usize", // unsigned long type
+    ],
+    result: "usize", // unsigned long: the value, or 0
+  },
   /** {@link https://man7.org/linux/man-pages/man2/fcntl.2.html | fcntl(2)}; variadic, harmless on Linux */
   fcntl: {
     parameters: [
@@ -196,6 +203,7 @@ const slowSymbols = {
 
 const _SC_PAGESIZE = 30;
 const F_DUPFD_CLOEXEC = 1030;
+const AT_HWCAP = 16n;
 const AT_EMPTY_PATH = 0x1000n;
 /** The number of statx(2), which every architecture has its own. */
 const SYS_STATX = globalThis.process?.arch === "arm64" ? 291n : 332n;
@@ -282,6 +290,8 @@ export function openLinux(runtime: Runtime): Platform {
       ...(native && {
         count: (address: bigint, length: number, byte: number): number =>
           native.mman_count(Number(address), length, byte),
+        ...(native.mman_has_crc32c(Number(libc.getauxval(AT_HWCAP))) === 1 &&
+          { crc32c: native.mman_crc32c }),
       }),
     },
     remap(address: bigint, length: number, newLength: number): bigint {

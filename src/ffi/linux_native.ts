@@ -1,6 +1,6 @@
 /**
  * Linux calls by our own machine code (`src/guard/*.s`): system calls whose error number comes back
- * with the result, so that nothing can change it in between, and a memory function that libc lacks.
+ * with the result, so that nothing can change it in between, and memory functions that libc lacks.
  */
 import { withStubLibrary } from "../guard/stub.ts";
 import type { Functions, Runtime } from "./runtime.ts";
@@ -11,6 +11,10 @@ const nativeSymbols = {
   mman_syscall: { parameters: ["f64", "f64", "f64", "f64", "f64", "f64", "f64"], result: "f64" },
   /** How often a byte occurs: address, length, byte. */
   mman_count: { parameters: ["f64", "f64", "f64"], result: "f64" },
+  /** Whether `mman_crc32c` can run: AT_HWCAP of getauxval(3); 1 or 0. */
+  mman_has_crc32c: { parameters: ["f64"], result: "f64" },
+  /** The CRC-32C of memory: address, length, the CRC of what comes before it. */
+  mman_crc32c: { parameters: ["f64", "f64", "f64"], result: "f64" },
 } as const;
 
 /** Our machine code, as functions. */

@@ -139,6 +139,11 @@ export interface MemoryFunctions {
   memmem(address: bigint, length: number, needle: Uint8Array): number;
   /** How often a byte value occurs, where that is faster than a loop in JavaScript. */
   count?(address: bigint, length: number, byte: number): number;
+  /**
+   * The CRC-32C of memory, going on from that of what comes before it, where the processor has an
+   * instruction for it. The address is a number: making a bigint would take longer than the sum.
+   */
+  crc32c?(address: number, length: number, crc: number): number;
   /** -1, 0 or 1, as the unsigned bytes of `a` and `b` compare. */
   memcmp(a: bigint, b: bigint, length: number): number;
   /** Sets every byte. */

@@ -605,3 +605,35 @@ mman_count:
         b.ne    34b
 35:     scvtf   d0, x3
         ret
+
+// mman_has_crc32c(hwcap) -> 1 if this processor can run mman_crc32c, else 0. The kernel says so.
+        .globl  mman_has_crc32c
+mman_has_crc32c:
+        fcvtzu  x0, d0
+        ubfx    x0, x0, #7, #1          // HWCAP_CRC32
+        ucvtf   d0, x0
+        ret
+
+// mman_crc32c(address, length, crc) -> the CRC-32C of the bytes, going on from `crc`; 0 to begin with.
+        .arch_extension crc
+        .globl  mman_crc32c
+mman_crc32c:
+        fcvtzs  x0, d0
+        fcvtzs  x1, d1
+        fcvtzu  x2, d2
+        mvn     w2, w2
+        lsr     x3, x1, #3
+        cbz     x3, 42f
+41:     ldr     x4, [x0], #8
+        crc32cx w2, w2, x4
+        subs    x3, x3, #1
+        b.ne    41b
+42:     ands    x1, x1, #7              // the last 7 bytes
+        b.eq    44f
+43:     ldrb    w4, [x0], #1
+        crc32cb w2, w2, w4
+        subs    x1, x1, #1
+        b.ne    43b
+44:     mvn     w2, w2
+        ucvtf   d0, w2
+        ret

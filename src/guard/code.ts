@@ -15,8 +15,10 @@ export interface MachineCode {
 export const x64Code: MachineCode = {
   symbols: {
     mman_count: 1515,
+    mman_crc32c: 1777,
     mman_guard_handler: 192,
     mman_guard_restorer: 176,
+    mman_has_crc32c: 1755,
     mman_invoke: 48,
     mman_invoke_int: 112,
     mman_syscall: 0,
@@ -48,6 +50,8 @@ export const x64Code: MachineCode = {
     "/v7bj/AAAASInxSMHpBg+EiwAAAEg5wUgPR8hJichJweAGTCnGZg/vwGYP78lmD+/SZg/v2/MPbyfzRA9vRxDzRA9v",
     "TyDzRA9vVzBmD3TnZkQPdMdmRA90z2ZED3TXZg/4xGZBD/jIZkEP+NFmQQ/42kiDx0BI/8l1u2YP9sZmD/bOZg/21m",
     "YP9t5mD9ToZg/U6WYP1OpmD9Tr6Wj///9mD3DFTmYP1OhmSA9+6EiF9nQSMck4Fw+UwUgByEj/x0j/zuvp8kgPKsDD",
+    "U7gBAAAAMckPolvB6RSD4QHyDyrBw/JIDyz48kgPLPHySA8swvfQSInxSMHpA3QP8kgPOPEHSIPHCEj/yXXxg+YHdA",
+    "zyDzjwB0j/x//OdfT30PJIDyrAww==",
   ].join(""),
 };
 
@@ -55,7 +59,9 @@ export const x64Code: MachineCode = {
 export const arm64Code: MachineCode = {
   symbols: {
     mman_count: 1620,
+    mman_crc32c: 1804,
     mman_guard_handler: 192,
+    mman_has_crc32c: 1788,
     mman_invoke: 48,
     mman_invoke_int: 112,
     mman_syscall: 0,
@@ -87,6 +93,7 @@ export const arm64Code: MachineCode = {
     "MGiNIEAICSBQCA0sgbgNIBAADUH/w/scADX9bxAx6q81NCqfVbQ6n3Y0Sp+WtFqftzRqn9e0ep/wMCkSACH9YBUlNF",
     "AAB4niEAeJ5CAHgeRwwBTuMDH6rmH4DSJPxG02QDALSfAAbrhJCGmiEYBMsA5ABPAeQATwLkAE8D5ABPECDfTBCOJ2",
     "4xjiduUo4nbnOOJ24AhDBuIYQxbkKEMm5jhDNuhAQA8cH+/1QAKCBuIGggbkBoIG5gaCBuADhwbgUAJh5jAAWL5f//",
-    "F8EAALQFFEA4vwACa2MUg5ohBADxgf//VGAAYp7AA1/W",
+    "F8EAALQFFEA4vwACa2MUg5ohBADxgf//VGAAYp7AA1/WAAB5ngAcR9MAAGOewANf1gAAeJ4hAHieQgB5nuIDIioj/E",
+    "PTowAAtASEQPhCXMSaYwQA8aH//1QhCEDyoAAAVAQUQDhCUMQaIQQA8aH//1TiAyIqQABjHsADX9Y=",
   ].join(""),
 };

@@ -628,3 +628,40 @@ mman_count:
         jmp     34b
 35:     cvtsi2sd xmm0, rax
         ret
+
+# mman_has_crc32c(hwcap) -> 1 if this processor can run mman_crc32c, else 0. Asks the processor itself.
+        .globl  mman_has_crc32c
+mman_has_crc32c:
+        push    rbx
+        mov     eax, 1
+        xor     ecx, ecx
+        cpuid
+        pop     rbx
+        shr     ecx, 20                         # SSE4.2
+        and     ecx, 1
+        cvtsi2sd xmm0, ecx
+        ret
+
+# mman_crc32c(address, length, crc) -> the CRC-32C of the bytes, going on from `crc`; 0 to begin with.
+        .globl  mman_crc32c
+mman_crc32c:
+        cvttsd2si rdi, xmm0
+        cvttsd2si rsi, xmm1
+        cvttsd2si rax, xmm2
+        not     eax
+        mov     rcx, rsi
+        shr     rcx, 3
+        jz      42f
+41:     crc32   rax, qword ptr [rdi]
+        add     rdi, 8
+        dec     rcx
+        jnz     41b
+42:     and     esi, 7                          # the last 7 bytes
+        jz      44f
+43:     crc32   eax, byte ptr [rdi]
+        inc     rdi
+        dec     esi
+        jnz     43b
+44:     not     eax
+        cvtsi2sd xmm0, rax
+        ret
