@@ -1,0 +1,289 @@
+/**
+ * Owned words: what all locks here are made of. An owner word is free (0) or holds the number of the thread
+ * that owns it, and gets free, too, when that thread dies. Where the kernel knows about owners
+ * (Linux), it hands the word over at that moment; elsewhere those who wait look after the owner.
+ *
+ * Taking a free word and releasing one that nobody waits for are one compare-and-swap each.
+ */
+import { MMapError, MMapInvalidParameterError } from "../errors.ts";
+import { OWNER_DIED, OWNER_MASK, WAITERS } from "../ffi/sync_platform.ts";
+import { ABANDONED, IDENTITY_OFFSET, WORD } from "./layout.ts";
+import { type LockMemory, TURN } from "./memory.ts";
+import { spin } from "./spin.ts";
+import { interval, remaining, type Steps } from "./waiting.ts";
+
+/**
+ * How a wait for a lock ended: `"acquired"`; `"recovered"` if the last owner died, or closed its map, while
+ * it held the lock, so that what the lock guards may be half-written; `"timeout"` without the lock.
+ */
+export type LockOutcome = "acquired" | "recovered" | "timeout";
+
+/** How an owner word was taken. */
+export type Taken = "acquired" | "recovered";
+
+const IDENTITY = IDENTITY_OFFSET / WORD;
+
+/** The first time that the kernel is asked to hand over: then the owner's identity is looked at. */
+const FIRST_CLAIM_MS = 10;
+/** Later ones: how long a word that the kernel has lost track of can hold us up. */
+const CLAIM_MS = 1000;
+
+/** Takes a word if it is free. */
+export function tryTake(memory: LockMemory, index: number): Taken | undefined {
+  const words = memory.words.length === 0 ? memory.reopen() : memory.words;
+  const { self } = memory.platform;
+  if (Atomics.compareExchange(words, index, 0, self.number) !== 0) return undefined;
+  // Whoever releases a word clears its identity first.
+  const taken = words[index + IDENTITY] === 0 ? "acquired" : "recovered";
+  words[index + IDENTITY] = self.identity;
+  memory.held[index] = 1;
+  return taken;
+}
+
+/**
+ * Takes a word if it is free or its owner is dead.
+ *
+ * @param thorough Whether to look, too, if a later thread has the dead one's number: that takes longer.
+ */
+export function tryRecover(
+  memory: LockMemory,
+  index: number,
+  thorough: boolean = false,
+): Taken | undefined {
+  return tryTake(memory, index) ?? recover(memory, index) ??
+    (thorough ? recoverFromReuse(memory, index) : undefined);
+}
+
+/** Whether a look at owners is to be a thorough one. */
+export function isThorough(looks: number): boolean {
+  return looks % 8 === 0;
+}
+
+/**
+ * Takes a word, parked while somebody else owns it.
+ *
+ * @throws {MMapInvalidParameterError} If this thread owns it.
+ */
+export function take(memory: LockMemory, index: number, deadline: number): LockOutcome {
+  const taken = spin(memory.spinning, () => tryTake(memory, index));
+  if (taken !== undefined) return taken;
+  if (isMine(memory, index)) throw selfDeadlock();
+  return memory.platform.ownership === undefined
+    ? takeByLooking(memory, index, deadline)
+    : takeFromKernel(memory, index, deadline);
+}
+
+function takeFromKernel(memory: LockMemory, index: number, deadline: number): LockOutcome {
+  const { platform } = memory;
+  let patience = FIRST_CLAIM_MS;
+  let deadlocks = 0;
+  for (;;) {
+    const left = Math.max(remaining(deadline), 0);
+    const claim = platform.ownership!.claim(memory.address(index), Math.min(patience, left));
+    if (isMine(memory, index)) return settle(memory, index);
+    if (claim === "dead") {
+      const taken = recover(memory, index);
+      if (taken !== undefined) return taken;
+    } else if (claim === "deadlock") {
+      // Twice, because other threads of the engine may have changed errno in between.
+      if (++deadlocks > 1) throw deadlock();
+      continue;
+    } else if (claim === "confused") {
+      platform.wait(memory.address(TURN), Atomics.load(memory.current(), TURN), 1);
+    }
+    if (remaining(deadline) <= 0) return "timeout";
+    // The kernel takes a later thread with the number of a dead one for the owner.
+    const taken = recoverFromReuse(memory, index);
+    if (taken !== undefined) return taken;
+    patience = CLAIM_MS;
+  }
+}
+
+/** Without the kernel's help: parked on the word, looking after its owner now and then. */
+function takeByLooking(memory: LockMemory, index: number, deadline: number): LockOutcome {
+  const { platform } = memory;
+  for (let looks = 0;;) {
+    const words = memory.current();
+    const taken = tryTake(memory, index);
+    if (taken !== undefined) {
+      // Others may wait, whom we cannot know of: our release wakes them.
+      Atomics.or(words, index, WAITERS);
+      return taken;
+    }
+    const armed = arm(words, index);
+    if (armed === 0) continue;
+    platform.wait(memory.address(index), armed, interval(looks++, deadline));
+    if (Atomics.load(words, index) === armed) {
+      const recovered = recover(memory, index);
+      if (recovered !== undefined) return recovered;
+    }
+    if (remaining(deadline) <= 0) return tryTake(memory, index) ?? "timeout";
+  }
+}
+
+/**
+ * Takes one of several words by steps: for waits with the event loop free, and for those of which any
+ * will do. A word of this thread is waited for like any other: another task may release it.
+ *
+ * @returns Which word was taken and how, or undefined when the time is over.
+ */
+export function* takeAny(
+  memory: LockMemory,
+  indices: readonly number[],
+  deadline: number,
+): Steps<{ index: number; taken: Taken } | undefined> {
+  for (let looks = 0;;) {
+    for (const index of indices) {
+      const taken = tryTake(memory, index);
+      if (taken !== undefined) return { index, taken };
+    }
+    const words = memory.current();
+    const turn = Atomics.or(words, TURN, 1) | 1;
+    // Marked words are released through the slow path, which wakes.
+    if (indices.some((index) => arm(words, index) === 0)) continue;
+    yield { index: TURN, expected: turn, timeoutMs: interval(looks, deadline) };
+    if (Atomics.load(memory.current(), TURN) === turn) {
+      const thorough = isThorough(++looks);
+      for (const index of indices) {
+        const taken = tryRecover(memory, index, thorough);
+        if (taken !== undefined) return { index, taken };
+      }
+    }
+    if (remaining(deadline) <= 0) return undefined;
+  }
+}
+
+/** Whether this thread owns a word. */
+export function isMine(memory: LockMemory, index: number): boolean {
+  return (Atomics.load(memory.current(), index) & OWNER_MASK) === memory.platform.self.number;
+}
+
+/**
+ * Releases a word.
+ *
+ * @param what The request, for an error message.
+ * @throws {MMapInvalidParameterError} If this thread does not own it.
+ */
+export function give(memory: LockMemory, index: number, what: string): void {
+  const words = memory.words.length === 0 ? memory.reopen() : memory.words;
+  const { number } = memory.platform.self;
+  // Held through another map of the same memory: the word itself knows.
+  if (memory.held[index] === 0 && !isMine(memory, index)) throw notHeld(what);
+  memory.held[index] = 0;
+  words[index + IDENTITY] = 0;
+  if (Atomics.compareExchange(words, index, number, 0) !== number) handOver(memory, index, what);
+}
+
+/** Leaves everything that this thread holds here to the next owners, who will know. */
+export function abandonAll(memory: LockMemory): void {
+  memory.held.forEach((times, index) => {
+    if (times === 0 || !isMine(memory, index)) return;
+    memory.held[index] = 0;
+    memory.current()[index + IDENTITY] = ABANDONED;
+    handOver(memory, index, "Cannot close the map");
+  });
+}
+
+/** Releases a word that somebody waits for. */
+function handOver(memory: LockMemory, index: number, what: string): void {
+  const words = memory.current();
+  const { platform } = memory;
+  const word = Atomics.load(words, index);
+  if ((word & OWNER_MASK) !== platform.self.number) throw notHeld(what);
+  if (platform.ownership === undefined) {
+    Atomics.store(words, index, 0);
+    platform.wake(memory.address(index), 1);
+  } else if (!platform.ownership.release(memory.address(index))) {
+    // The kernel has lost track of it: those who wait there look again soon.
+    let now = word;
+    while ((now & OWNER_MASK) === platform.self.number) {
+      now = Atomics.compareExchange(words, index, now, 0) === now ? 0 : Atomics.load(words, index);
+    }
+  }
+  memory.turn();
+}
+
+/** Marks a word so that its release wakes; what is in it then, 0 if it is free. */
+function arm(words: Int32Array, index: number): number {
+  for (;;) {
+    const word = Atomics.load(words, index);
+    if (word === 0) return 0;
+    // Nobody's, but marked: what a broken program has left there.
+    const armed = (word & OWNER_MASK) === 0 ? 0 : word | WAITERS;
+    if (word === armed || Atomics.compareExchange(words, index, word, armed) === word) return armed;
+  }
+}
+
+/** Makes sure that the word which the kernel has given us is in order. */
+function settle(memory: LockMemory, index: number): Taken {
+  const words = memory.current();
+  const died = (Atomics.load(words, index) & OWNER_DIED) !== 0;
+  if (died) Atomics.and(words, index, ~OWNER_DIED);
+  const left = words[index + IDENTITY] !== 0;
+  words[index + IDENTITY] = memory.platform.self.identity;
+  memory.held[index] = 1;
+  return died || left ? "recovered" : "acquired";
+}
+
+/** Takes a word whose owner is dead. */
+function recover(memory: LockMemory, index: number): Taken | undefined {
+  const { ownership } = memory.platform;
+  if (ownership === undefined) return recoverFromReuse(memory, index);
+  const words = memory.current();
+  for (let deaths = 0;;) {
+    const word = Atomics.load(words, index);
+    if ((word & OWNER_MASK) === 0) return tryTake(memory, index);
+    if ((word & OWNER_MASK) === memory.platform.self.number) return undefined;
+    const claim = ownership.tryClaim(memory.address(index));
+    if (isMine(memory, index)) return settle(memory, index);
+    if (claim !== "dead") return undefined;
+    // Twice, because other threads of the engine may have changed errno in between.
+    if (++deaths > 1 && seize(memory, index, word)) return "recovered";
+  }
+}
+
+/** Takes a word whose owner's number belongs to a later thread now. */
+function recoverFromReuse(memory: LockMemory, index: number): Taken | undefined {
+  const pair = Atomics.load(memory.pairs(), index / 2);
+  const word = Number(BigInt.asIntN(32, pair));
+  const owner = word & OWNER_MASK;
+  const { self } = memory.platform;
+  if (owner === 0 || owner === self.number) return undefined;
+  if (memory.platform.isAlive(owner, Number(BigInt.asIntN(32, pair >> 32n)))) return undefined;
+  return seize(memory, index, word) ? "recovered" : undefined;
+}
+
+/** Puts us in the place of a dead owner, unless somebody else was faster. */
+function seize(memory: LockMemory, index: number, word: number): boolean {
+  const words = memory.current();
+  const { self } = memory.platform;
+  const mine = self.number | word & WAITERS;
+  if (Atomics.compareExchange(words, index, word, mine) !== word) return false;
+  words[index + IDENTITY] = self.identity;
+  memory.held[index] = 1;
+  return true;
+}
+
+/** The error of who releases what it does not hold. */
+export function notHeld(what: string): MMapInvalidParameterError {
+  return new MMapInvalidParameterError(
+    `${what}: this thread does not hold it; the thread that took it must release it, once`,
+    { code: "EPERM" },
+  );
+}
+
+function selfDeadlock(): MMapInvalidParameterError {
+  return new MMapInvalidParameterError(
+    "Cannot take a lock that this thread holds: it would wait for itself; release it first, or " +
+      "wait for another task with the async form",
+    { code: "EDEADLK" },
+  );
+}
+
+function deadlock(): MMapError {
+  return new MMapError(
+    "Cannot wait for a lock: its owner waits for one that this thread holds; take locks in the " +
+      "same order everywhere",
+    { code: "EDEADLK" },
+  );
+}

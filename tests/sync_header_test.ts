@@ -1,0 +1,120 @@
+/** The header of a lock: who may use which, after a restart of the machine, from a container. */
+import { describe, test } from "node:test";
+import { assertEquals } from "@std/assert";
+import { MemoryMap, MMapInvalidParameterError } from "../mod.ts";
+import { syncPlatform } from "../src/ffi/host_sync.ts";
+import {
+  BOOT_OFFSET,
+  IDENTITY_OFFSET,
+  MUTEX_OWNER_OFFSET,
+  NAMESPACE_OFFSET,
+  TAG_OFFSET,
+} from "../src/sync/layout.ts";
+import { Barrier, Event, Mutex, RwLock, Semaphore } from "../src/sync/mod.ts";
+import { assertRefused, firstReason, skipWithoutChildren } from "./helpers.ts";
+import {
+  ask,
+  sharedFile,
+  sharedMemory,
+  skipWithoutOwners,
+  skipWithoutSync,
+  startPeer,
+} from "./helpers_sync.ts";
+
+const skip = skipWithoutSync;
+
+/** A word of a map. */
+function word(map: MemoryMap, offset: number): Int32Array {
+  return map.asTypedArray(Int32Array, offset, 1);
+}
+
+describe("The header of a lock", { skip }, () => {
+  const kinds: Record<string, (map: MemoryMap) => unknown> = {
+    Mutex: (map) => new Mutex(map),
+    RwLock: (map) => new RwLock(map),
+    Semaphore: (map) => new Semaphore(map, 0, 3),
+    Event: (map) => new Event(map),
+    Barrier: (map) => new Barrier(map, 0, 3),
+  };
+  for (const [made, make] of Object.entries(kinds)) {
+    test(`of a ${made} refuses every other kind`, () => {
+      using map = sharedMemory();
+      make(map);
+      for (const [wanted, open] of Object.entries(kinds)) {
+        if (wanted === made) open(map);
+        else assertRefused(() => open(map), MMapInvalidParameterError, `there is a ${made}`);
+      }
+    });
+  }
+  test("refuses another number of permits or parties, or another way to reset", () => {
+    using map = sharedMemory(3 * 4096);
+    new Semaphore(map, 0, 3);
+    assertRefused(() => new Semaphore(map, 0, 4), MMapInvalidParameterError, "made for 3, not 4");
+    new Barrier(map, 4096, 2);
+    assertRefused(() => new Barrier(map, 4096, 1), MMapInvalidParameterError, "for 2, not 1");
+    new Event(map, 8192);
+    assertRefused(() => new Event(map, 8192, { autoReset: true }), MMapInvalidParameterError);
+    assertEquals(new Semaphore(map, 0, 3).permits, 3);
+  });
+  test("refuses another version", () => {
+    using map = sharedMemory();
+    new Mutex(map);
+    word(map, TAG_OFFSET)[0]! ^= 0x3;
+    assertRefused(() => new Mutex(map), MMapInvalidParameterError, "version 2, this library 1");
+  });
+  test("refuses another mechanism, also in another process", {
+    skip: skipWithoutChildren(),
+  }, async () => {
+    using file = sharedFile();
+    new Mutex(file.map);
+    const environment = { SYNC_BARE: "1" };
+    await using peer = startPeer("sync_member.ts", [file.path], undefined, environment);
+    const refused = { error: "MMapInvalidParameterError" };
+    assertEquals(await ask(peer, { do: "lock mutex" }), refused);
+    assertEquals(await ask(peer, { do: "lock mutex", at: 64 }), "acquired");
+    assertRefused(() => new Mutex(file.map, 64), MMapInvalidParameterError, "cannot meet");
+  });
+  test("refuses another PID namespace", () => {
+    using map = sharedMemory();
+    new Mutex(map);
+    word(map, NAMESPACE_OFFSET)[0]! ^= 1;
+    assertRefused(() => new Mutex(map), MMapInvalidParameterError, "PID namespace");
+    map.fill(0);
+    assertEquals(new Mutex(map).lock(), "acquired");
+  });
+  test("of an earlier start of the machine is taken over, and so are its locks", () => {
+    using map = sharedMemory();
+    const mutex = new Mutex(map);
+    const { self } = syncPlatform()!;
+    word(map, BOOT_OFFSET)[0]! ^= 1;
+    // Held by a thread of that time, whose number a thread of today has: the init process, say.
+    word(map, MUTEX_OWNER_OFFSET)[0] = 1;
+    word(map, MUTEX_OWNER_OFFSET + IDENTITY_OFFSET)[0] = 0x1234;
+    assertEquals(new Mutex(map).lock(5000), "recovered");
+    assertEquals(word(map, BOOT_OFFSET)[0], self.boot);
+    mutex.unlock();
+    assertEquals(mutex.lock(), "acquired");
+  });
+});
+
+describe("An owner whose number another thread has now", {
+  // Where the number of a main thread is that of its process.
+  skip: firstReason(skipWithoutOwners, skipWithoutChildren()),
+}, () => {
+  test("is found dead by lock() and lockAsync()", async () => {
+    using file = sharedFile();
+    const mutex = new Mutex(file.map);
+    await using peer = startPeer("sync_member.ts", [file.path]);
+    await ask(peer, { do: "lock mutex" });
+    const take: (() => unknown)[] = [() => mutex.lock(5000), () => mutex.lockAsync(5000)];
+    for (const lock of take) {
+      // The process lives, but was not the one that took the lock.
+      word(file.map, MUTEX_OWNER_OFFSET)[0] = peer.pid;
+      word(file.map, MUTEX_OWNER_OFFSET + IDENTITY_OFFSET)[0]! ^= 0x10;
+      assertEquals(await lock(), "recovered");
+      mutex.unlock();
+      assertEquals(mutex.lock(), "acquired");
+      mutex.unlock();
+    }
+  });
+});
