@@ -1,7 +1,7 @@
 /** `Barrier`: nobody goes on before all have arrived, and nobody waits for the dead. */
 import { describe, test } from "node:test";
 import { assertEquals } from "@std/assert";
-import { MemoryMap, MMapClosedError, MMapInvalidParameterError } from "../mod.ts";
+import { MMapClosedError, MMapInvalidParameterError } from "../mod.ts";
 import { Barrier } from "../src/sync/mod.ts";
 import { assertRefused, firstReason, skipWithoutChildren } from "./helpers.ts";
 import { assertRefusedLater } from "./helpers_paging.ts";

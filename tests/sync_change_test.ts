@@ -88,7 +88,8 @@ describe("waitForChange()", { skip }, () => {
     }
   });
   test("follows a map that was resized", () => {
-    using map = sharedMemory();
+    using file = sharedFile();
+    const { map } = file;
     assertEquals(waitForChange(map, 0, 0, 0), false);
     map.resize(1 << 22);
     map.asTypedArray(Int32Array, 0, 1)[0] = 1;

@@ -1,7 +1,7 @@
 /** `Event`: set and waited for, with and without reset. */
 import { describe, test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
-import { MemoryMap, MMapClosedError, MMapInvalidParameterError } from "../mod.ts";
+import { MMapClosedError, MMapInvalidParameterError } from "../mod.ts";
 import { Event } from "../src/sync/mod.ts";
 import { assertRefused, firstReason, skipWithoutChildren } from "./helpers.ts";
 import { assertRefusedLater } from "./helpers_paging.ts";

@@ -1,7 +1,7 @@
 /** The header of a lock: who may use which, after a restart of the machine, from a container. */
 import { describe, test } from "node:test";
 import { assertEquals } from "@std/assert";
-import { MemoryMap, MMapInvalidParameterError } from "../mod.ts";
+import { type MemoryMap, MMapInvalidParameterError } from "../mod.ts";
 import { syncPlatform } from "../src/ffi/host_sync.ts";
 import {
   BOOT_OFFSET,

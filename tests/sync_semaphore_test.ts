@@ -1,7 +1,7 @@
 /** `Semaphore`: permits, each held by one thread. */
 import { describe, test } from "node:test";
 import { assertEquals, assertThrows } from "@std/assert";
-import { MemoryMap, MMapClosedError, MMapError, MMapInvalidParameterError } from "../mod.ts";
+import { MMapClosedError, MMapError, MMapInvalidParameterError } from "../mod.ts";
 import { Semaphore } from "../src/sync/mod.ts";
 import { assertRefused, firstReason, skipWithoutChildren } from "./helpers.ts";
 import { assertRefusedLater } from "./helpers_paging.ts";

@@ -140,9 +140,12 @@ function pinnedWords(runtime: Runtime, length: number): { words: Uint32Array; ad
 /** Longer times than thirty years are that long: the callers look again. */
 const MAX_MS = 1e12;
 
-/** Sets a `struct timespec`, seconds and nanoseconds of 64 bits each, whose upper halves stay 0. */
+/**
+ * Sets a `struct timespec`, seconds and nanoseconds of 64 bits each, whose upper halves stay 0. Time that is
+ * over already is no time: a negative one would read as centuries.
+ */
 function setTimespec(words: Uint32Array, index: number, milliseconds: number): void {
-  const time = Math.min(milliseconds, MAX_MS);
+  const time = Math.max(Math.min(milliseconds, MAX_MS), 0);
   const seconds = Math.floor(time / 1000);
   words[index] = seconds;
   words[index + 2] = Math.floor((time - seconds * 1000) * 1e6);

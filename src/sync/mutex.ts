@@ -63,19 +63,23 @@ export class Mutex extends Lock implements Disposable {
     this.#memory.letGo ??= () => abandonAll(this.#memory);
   }
 
+  /** As {@link Lock.lock}. */
   override lock(timeoutMs: number = Infinity): LockOutcome {
     const deadline = timeoutMs === Infinity ? Infinity : deadlineOf(timeoutMs);
     return tryTake(this.#memory, OWNER) ?? take(this.#memory, OWNER, deadline);
   }
 
+  /** As {@link Lock.tryLock}. */
   override tryLock(): boolean {
     return tryRecover(this.#memory, OWNER) !== undefined;
   }
 
+  /** As {@link Lock.unlock}. */
   override unlock(): void {
     give(this.#memory, OWNER, "Cannot unlock a mutex");
   }
 
+  /** As {@link Lock.lockAsync}. */
   override async lockAsync(timeoutMs: number = Infinity): Promise<LockOutcome> {
     const steps = takeAny(this.#memory, OWNERS, deadlineOf(timeoutMs));
     return (await runAsync(this.#memory, steps))?.taken ?? "timeout";
