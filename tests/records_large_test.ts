@@ -1,10 +1,17 @@
 /** Records beyond 4 GiB, where one ArrayBuffer of Bun cannot hold the map. */
 import { describe, test } from "node:test";
 import { assertEquals } from "@std/assert";
-import { MAP_NORESERVE, MAP_PRIVATE, MemoryMap, PROT_READ, PROT_WRITE } from "../mod.ts";
+import {
+  MAP_NORESERVE,
+  MAP_PRIVATE,
+  MemoryMap,
+  MMapInvalidParameterError,
+  PROT_READ,
+  PROT_WRITE,
+} from "../mod.ts";
 import { MappedArray } from "../src/ndarray/mod.ts";
 import { defineRecord } from "../src/records/mod.ts";
-import { skipOnWindows, tempDir } from "./helpers.ts";
+import { assertRefused, skipOnWindows, tempDir } from "./helpers.ts";
 
 const SIZE = 9 * 2 ** 30 + 4096;
 const create = () =>
@@ -63,5 +70,19 @@ describe("records beyond 4 GiB", { skip: skipOnWindows }, () => {
     }
     assertEquals(array.get(-1, 0), 2 ** 30 + 1);
     assertEquals([...array.slice(2 ** 28 - 1, 2 ** 28 + 1)], [2 ** 28 - 1, 2 ** 28]);
+  });
+
+  test("more elements than 32-bit integers can count are told apart, and halves refused", () => {
+    using map = create();
+    const shape = [2 ** 32 + 2 ** 31];
+    const array = MappedArray.over(map, { dtype: "u1", shape, byteOffset: 3 });
+    for (const i of [2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, shape[0]! - 1]) {
+      array.set(200, i);
+      assertEquals([map.read(1, 3 + i)[0], array.get(i)], [200, 200]);
+      assertRefused(() => array.get(i + 0.5), MMapInvalidParameterError, `${i + 0.5}`);
+    }
+    const bytes = defineRecord({ byte: "u8" }).over(map, 3);
+    assertEquals([bytes.at(2 ** 32).byte, bytes.column("byte").get(2 ** 31)], [200, 200]);
+    assertRefused(() => bytes.at(2 ** 31 + 0.5).byte, MMapInvalidParameterError, "2147483648.5");
   });
 });

@@ -12,10 +12,11 @@ import type { Window } from "./window.ts";
  * Makes the object for records of a layout that start `at` bytes into a window's elements.
  *
  * The properties are own accessors whose functions know the window: to an engine they are constants of
- * the object, which a loop over one array can inline.
+ * the object, which a loop over one array can inline. V8 knows them only of an object whose shape no
+ * other shares, and those with a prototype in common would; so each has one of its own.
  */
 export function recordView(window: Window, at: number, shape: RecordShape, path = ""): object {
-  const view = {};
+  const view: object = Object.create({});
   for (const field of shape.fields) {
     Object.defineProperty(view, field.name, {
       enumerable: true,
