@@ -6,8 +6,11 @@ import {
   MMapClosedError,
   MMapInvalidParameterError,
   MMapProtectionError,
+  pageSize,
+  PROT_NONE,
 } from "../mod.ts";
 import { createNpy, MappedArray, type NdArray } from "../src/ndarray/mod.ts";
+import { sumPiece } from "../src/ndarray/sum.ts";
 import { defineRecord } from "../src/records/mod.ts";
 import { assertRefused, fileBytes, random, tempDir } from "./helpers.ts";
 
@@ -332,11 +335,48 @@ describe("NdArray.sum()", () => {
     }
   });
 
-  test("of many doubles has the precision of pairwise sums", () => {
+  test("of many doubles has the precision of pairwise sums, on every system", () => {
     using map = MemoryMap.createAnonymous(8 * 1_000_003);
     const array = MappedArray.over(map, { dtype: "f8", shape: undefined });
     array.data.fill(0.1);
-    assert(Math.abs(array.sum() - 100_000.3) < 1e-7);
+    for (const sum of [array.sum(), sumPiece(array.data)]) {
+      assert(Math.abs(sum - 100_000.3) < 1e-7, `${sum}`);
+    }
+  });
+
+  test("of doubles has each of them once, at every length and place, on every system", () => {
+    using map = MemoryMap.createAnonymous(8 * 3000);
+    map.asTypedArray(Float64Array).forEach((_, i, all) => all[i] = 2 ** (i % 40) + i);
+    const next = random(3);
+    const lengths = Array.from({ length: 100 }, (_, k) => k);
+    for (let k = 0; k < 100; k++) lengths.push(Math.floor(next() * 2900));
+    for (const length of [...lengths, 1023, 1024, 1025, 2048, 2063]) {
+      const start = Math.floor(next() * (3000 - length));
+      const shape = [length];
+      const array = MappedArray.over(map, { dtype: "f8", shape, byteOffset: start * 8 });
+      // Whole numbers below 2^53: exact in any order.
+      const expected = array.data.reduce((sum, value) => sum + value, 0);
+      const what = `${length} from ${start}`;
+      assertEquals([array.sum(), sumPiece(array.data)], [expected, expected], what);
+    }
+  });
+
+  test("of doubles keeps what is no number, and refuses closed and unreadable maps", () => {
+    const map = MemoryMap.createAnonymous(2 * pageSize());
+    const array = MappedArray.over(map, { dtype: "f8", shape: undefined });
+    for (const [value, expected] of [[NaN, NaN], [Infinity, Infinity], [-Infinity, -Infinity]]) {
+      array.data[77] = value!;
+      assertEquals(array.sum(), expected);
+    }
+    array.data[3] = Infinity;
+    assertEquals(array.sum(), NaN);
+    map.mprotect(PROT_NONE, 0, pageSize());
+    const numbers = MappedArray.over(map, { dtype: "i2", shape: undefined });
+    assertRefused(() => array.sum(), MMapProtectionError, "byte 0");
+    assertRefused(() => numbers.sum(), MMapProtectionError, "byte 0");
+    map.close();
+    assertRefused(() => array.sum(), MMapClosedError);
+    assertRefused(() => numbers.sum(), MMapClosedError);
   });
 });
 

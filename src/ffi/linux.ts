@@ -292,6 +292,8 @@ export function openLinux(runtime: Runtime): Platform {
           native.mman_count(Number(address), length, byte),
         ...(native.mman_has_crc32c(Number(libc.getauxval(AT_HWCAP))) === 1 &&
           { crc32c: native.mman_crc32c }),
+        sumDoubles: (address: bigint, count: number): number =>
+          native.mman_sum_f64(Number(address), count),
       }),
     },
     remap(address: bigint, length: number, newLength: number): bigint {

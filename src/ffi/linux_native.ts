@@ -15,6 +15,8 @@ const nativeSymbols = {
   mman_has_crc32c: { parameters: ["f64"], result: "f64" },
   /** The CRC-32C of memory: address, length, the CRC of what comes before it. */
   mman_crc32c: { parameters: ["f64", "f64", "f64"], result: "f64" },
+  /** The sum of doubles: address, how many. */
+  mman_sum_f64: { parameters: ["f64", "f64"], result: "f64" },
 } as const;
 
 /** Our machine code, as functions. */

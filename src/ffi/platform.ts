@@ -144,6 +144,8 @@ export interface MemoryFunctions {
    * instruction for it. The address is a number: making a bigint would take longer than the sum.
    */
   crc32c?(address: number, length: number, crc: number): number;
+  /** The sum of `count` doubles of this machine's byte order, where that is faster than a loop. */
+  sumDoubles?(address: bigint, count: number): number;
   /** -1, 0 or 1, as the unsigned bytes of `a` and `b` compare. */
   memcmp(a: bigint, b: bigint, length: number): number;
   /** Sets every byte. */

@@ -637,3 +637,53 @@ mman_crc32c:
 44:     mvn     w2, w2
         ucvtf   d0, w2
         ret
+
+// mman_sum_f64(address, doubles) -> their sum. Sixteen sums at a time, which join the total after 64
+// steps: that keeps rounding errors small.
+        .globl  mman_sum_f64
+mman_sum_f64:
+        fcvtzs  x0, d0
+        fcvtzs  x1, d1
+        movi    v4.2d, #0               // the total, in two halves
+        mov     x6, #64                 // steps of a block
+51:     lsr     x4, x1, #4
+        cbz     x4, 53f
+        cmp     x4, x6
+        csel    x4, x4, x6, ls
+        sub     x1, x1, x4, lsl #4
+        movi    v16.2d, #0
+        movi    v17.2d, #0
+        movi    v18.2d, #0
+        movi    v19.2d, #0
+        movi    v20.2d, #0
+        movi    v21.2d, #0
+        movi    v22.2d, #0
+        movi    v23.2d, #0
+52:     ld1     {v24.16b-v27.16b}, [x0], #64
+        ld1     {v28.16b-v31.16b}, [x0], #64
+        fadd    v16.2d, v16.2d, v24.2d
+        fadd    v17.2d, v17.2d, v25.2d
+        fadd    v18.2d, v18.2d, v26.2d
+        fadd    v19.2d, v19.2d, v27.2d
+        fadd    v20.2d, v20.2d, v28.2d
+        fadd    v21.2d, v21.2d, v29.2d
+        fadd    v22.2d, v22.2d, v30.2d
+        fadd    v23.2d, v23.2d, v31.2d
+        subs    x4, x4, #1
+        b.ne    52b
+        fadd    v16.2d, v16.2d, v20.2d
+        fadd    v17.2d, v17.2d, v21.2d
+        fadd    v18.2d, v18.2d, v22.2d
+        fadd    v19.2d, v19.2d, v23.2d
+        fadd    v16.2d, v16.2d, v18.2d
+        fadd    v17.2d, v17.2d, v19.2d
+        fadd    v16.2d, v16.2d, v17.2d
+        fadd    v4.2d, v4.2d, v16.2d
+        b       51b
+53:     faddp   d0, v4.2d
+        cbz     x1, 55f                 // the last 15
+54:     ldr     d1, [x0], #8
+        fadd    d0, d0, d1
+        subs    x1, x1, #1
+        b.ne    54b
+55:     ret

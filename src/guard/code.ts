@@ -21,6 +21,7 @@ export const x64Code: MachineCode = {
     mman_has_crc32c: 1755,
     mman_invoke: 48,
     mman_invoke_int: 112,
+    mman_sum_f64: 1843,
     mman_syscall: 0,
   },
   base64: [
@@ -51,7 +52,11 @@ export const x64Code: MachineCode = {
     "TyDzRA9vVzBmD3TnZkQPdMdmRA90z2ZED3TXZg/4xGZBD/jIZkEP+NFmQQ/42kiDx0BI/8l1u2YP9sZmD/bOZg/21m",
     "YP9t5mD9ToZg/U6WYP1OpmD9Tr6Wj///9mD3DFTmYP1OhmSA9+6EiF9nQSMck4Fw+UwUgByEj/x0j/zuvp8kgPKsDD",
     "U7gBAAAAMckPolvB6RSD4QHyDyrBw/JIDyz48kgPLPHySA8swvfQSInxSMHpA3QP8kgPOPEHSIPHCEj/yXXxg+YHdA",
-    "zyDzjwB0j/x//OdfT30PJIDyrAww==",
+    "zyDzjwB0j/x//OdfT30PJIDyrAw/JIDyz48kgPLPFmRQ9XwLhAAAAASInxSMHpBA+EtwAAAEg5wUgPR8hJichJweAE",
+    "TCnGZg9XwGYPV8lmD1fSZg9X22YPV+RmD1ftZg9X9mYPV/9mRA8QD2ZEDxBXEGZEDxBfIGZEDxBnMGZBD1jBZkEPWM",
+    "pmQQ9Y02ZBD1jcZkQPEE9AZkQPEFdQZkQPEF9gZkQPEGdwZkEPWOFmQQ9Y6mZBD1jzZkEPWPxIg++ASP/JdaBmD1jE",
+    "Zg9YzWYPWNZmD1jfZg9YwmYPWMtmD1jBZkQPWMDpPP///2ZBDyjAZkUPFcDyQQ9YwEiF9nQN8g9YB0iDxwhI/87r7s",
+    "M=",
   ].join(""),
 };
 
@@ -64,6 +69,7 @@ export const arm64Code: MachineCode = {
     mman_has_crc32c: 1788,
     mman_invoke: 48,
     mman_invoke_int: 112,
+    mman_sum_f64: 1880,
     mman_syscall: 0,
   },
   base64: [
@@ -94,6 +100,9 @@ export const arm64Code: MachineCode = {
     "AAB4niEAeJ5CAHgeRwwBTuMDH6rmH4DSJPxG02QDALSfAAbrhJCGmiEYBMsA5ABPAeQATwLkAE8D5ABPECDfTBCOJ2",
     "4xjiduUo4nbnOOJ24AhDBuIYQxbkKEMm5jhDNuhAQA8cH+/1QAKCBuIGggbkBoIG5gaCBuADhwbgUAJh5jAAWL5f//",
     "F8EAALQFFEA4vwACa2MUg5ohBADxgf//VGAAYp7AA1/WAAB5ngAcR9MAAGOewANf1gAAeJ4hAHieQgB5nuIDIioj/E",
-    "PTowAAtASEQPhCXMSaYwQA8aH//1QhCEDyoAAAVAQUQDhCUMQaIQQA8aH//1TiAyIqQABjHsADX9Y=",
+    "PTowAAtASEQPhCXMSaYwQA8aH//1QhCEDyoAAAVAQUQDhCUMQaIQQA8aH//1TiAyIqQABjHsADX9YAAHieIQB4ngTk",
+    "AG8GCIDSJPxE0yQEALSfAAbrhJCGmiEQBMsQ5ABvEeQAbxLkAG8T5ABvFOQAbxXkAG8W5ABvF+QAbxgg30wcIN9MEN",
+    "Z4TjHWeU5S1npOc9Z7TpTWfE611n1O1tZ+TvfWf06EBADxof7/VBDWdE4x1nVOUtZ2TnPWd04Q1nJOMdZzThDWcU6E",
+    "1HBO3///F4DYcH6hAAC0AYRA/AAoYR4hBADxof//VMADX9Y=",
   ].join(""),
 };

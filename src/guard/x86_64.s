@@ -665,3 +665,66 @@ mman_crc32c:
 44:     not     eax
         cvtsi2sd xmm0, rax
         ret
+
+# mman_sum_f64(address, doubles) -> their sum. Sixteen sums at a time, which join the total after 64
+# steps: that keeps rounding errors small.
+        .globl  mman_sum_f64
+mman_sum_f64:
+        cvttsd2si rdi, xmm0
+        cvttsd2si rsi, xmm1
+        xorpd   xmm8, xmm8                      # the total, in two halves
+        mov     eax, 64                         # steps of a block
+51:     mov     rcx, rsi
+        shr     rcx, 4
+        jz      53f
+        cmp     rcx, rax
+        cmova   rcx, rax
+        mov     r8, rcx
+        shl     r8, 4
+        sub     rsi, r8
+        xorpd   xmm0, xmm0
+        xorpd   xmm1, xmm1
+        xorpd   xmm2, xmm2
+        xorpd   xmm3, xmm3
+        xorpd   xmm4, xmm4
+        xorpd   xmm5, xmm5
+        xorpd   xmm6, xmm6
+        xorpd   xmm7, xmm7
+52:     movupd  xmm9, [rdi]
+        movupd  xmm10, [rdi + 16]
+        movupd  xmm11, [rdi + 32]
+        movupd  xmm12, [rdi + 48]
+        addpd   xmm0, xmm9
+        addpd   xmm1, xmm10
+        addpd   xmm2, xmm11
+        addpd   xmm3, xmm12
+        movupd  xmm9, [rdi + 64]
+        movupd  xmm10, [rdi + 80]
+        movupd  xmm11, [rdi + 96]
+        movupd  xmm12, [rdi + 112]
+        addpd   xmm4, xmm9
+        addpd   xmm5, xmm10
+        addpd   xmm6, xmm11
+        addpd   xmm7, xmm12
+        sub     rdi, -128
+        dec     rcx
+        jnz     52b
+        addpd   xmm0, xmm4
+        addpd   xmm1, xmm5
+        addpd   xmm2, xmm6
+        addpd   xmm3, xmm7
+        addpd   xmm0, xmm2
+        addpd   xmm1, xmm3
+        addpd   xmm0, xmm1
+        addpd   xmm8, xmm0
+        jmp     51b
+53:     movapd  xmm0, xmm8
+        unpckhpd xmm8, xmm8
+        addsd   xmm0, xmm8
+54:     test    rsi, rsi                        # the last 15
+        jz      55f
+        addsd   xmm0, [rdi]
+        add     rdi, 8
+        dec     rsi
+        jmp     54b
+55:     ret

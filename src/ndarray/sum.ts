@@ -1,6 +1,7 @@
 /** Sums of the elements of arrays. */
 import { MMapInvalidParameterError } from "../errors.ts";
-import type { MemoryMap } from "../memory_map.ts";
+import { hostConstants } from "../ffi/host.ts";
+import { mappingOf, type MemoryMap } from "../memory_map.ts";
 import { Column } from "../records/column.ts";
 import { isNative } from "../records/typed.ts";
 import { windowOver } from "../records/window.ts";
@@ -64,13 +65,24 @@ function checkNumbers(kind: string, name: string): void {
 }
 
 function sumDoubles(map: MemoryMap, byteOffset: number, size: number): number {
+  const mapping = mappingOf(map);
+  mapping.use("add up", byteOffset, size * 8, hostConstants.PROT_READ);
+  const { memory } = mapping.platform;
   let total = 0;
   for (let start = 0; start < size; start += PIECE) {
+    const at = byteOffset + start * 8;
     const length = Math.min(PIECE, size - start);
-    const piece = map.asTypedArray(Float64Array, byteOffset + start * 8, length);
-    for (let i = 0; i < length; i += BLOCK) {
-      total += sumBlock(piece, i, Math.min(i + BLOCK, length));
-    }
+    total += memory.sumDoubles?.(map.addr + BigInt(at), length) ??
+      sumPiece(map.asTypedArray(Float64Array, at, length));
+  }
+  return total;
+}
+
+/** The sum of numbers, in JavaScript. */
+export function sumPiece(piece: Float64Array): number {
+  let total = 0;
+  for (let i = 0; i < piece.length; i += BLOCK) {
+    total += sumBlock(piece, i, Math.min(i + BLOCK, piece.length));
   }
   return total;
 }

@@ -1,5 +1,7 @@
 /** Sums of values that lie a fixed number of bytes apart. */
 import { MMapInvalidParameterError } from "../errors.ts";
+import { hostConstants } from "../ffi/host.ts";
+import { mappingOf } from "../memory_map.ts";
 import { isLittleEndian, type ScalarShape, type Shape } from "./layout.ts";
 import { scalar } from "./scalars.ts";
 import type { Window } from "./window.ts";
@@ -20,6 +22,8 @@ export function sumOf(window: Window, at: number, shape: Shape): number | bigint
   if (shape.kind !== "scalar") {
     throw new MMapInvalidParameterError("Cannot add up values that are no numbers");
   }
+  const { map, byteOffset, length, stride } = window;
+  mappingOf(map).use("add up", byteOffset, length * stride, hostConstants.PROT_READ);
   if (shape.scalar === "u64" || shape.scalar === "i64") return sumOf64(window, at, shape);
   let total = 0;
   eachBlock(window, at, shape, (sum) => total += sum);
