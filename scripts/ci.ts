@@ -71,6 +71,7 @@ async function allSteps(): Promise<Step[]> {
     { name: "tsc", command: [deno, "task", "tsc"] },
     { name: "doc", command: [deno, "doc", "--lint", ...entries] },
     { name: "publish", command: [deno, "publish", "--dry-run", "--allow-dirty"] },
+    { name: "packages", command: [deno, "run", "-A", "scripts/packages.ts"] },
     { name: "test", command: [deno, "run", "-A", "scripts/test.ts"], minutes: 35 },
     ...windowsLane(deno),
     ...benches.map((file) => ({

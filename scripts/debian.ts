@@ -1,11 +1,14 @@
 /**
- * Takes programs and libraries out of Debian's packages without installing them: apt runs on lists of
- * its own, so that neither the machine's packages nor its architectures change, and anybody may do it.
+ * Debian's packages: installed, where this is root's machine; or programs and libraries taken out of
+ * them without installing, with lists of apt's of our own, so that neither the machine's packages nor its
+ * architectures change, and anybody may do it.
  */
 import { run } from "./process.ts";
 
 /** The release that the packages come from, whatever release the machine runs. */
 const RELEASE = "trixie";
+/** How long an installation waits for another one. */
+const LOCK_SECONDS = 300;
 const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /** What to unpack, and where. */
@@ -72,6 +75,25 @@ async function archive(): Promise<string> {
     .find(([name]) => releases.includes(name));
   if (own === undefined) throw new Error("Cannot find Debian's archive among the sources of apt");
   return own[1]!;
+}
+
+/** Whether packages can be installed here: a system with apt, and root. */
+export async function canInstall(): Promise<boolean> {
+  return Deno.build.os === "linux" && Deno.uid() === 0 && await exists("/usr/bin/apt-get");
+}
+
+/** Installs packages. Another installation that is under way is waited for. */
+export async function installPackages(packages: readonly string[]): Promise<void> {
+  console.error(`Installing ${packages.join(" and ")} with apt-get`);
+  const apt = ["apt-get", "-qq", "-o", `DPkg::Lock::Timeout=${LOCK_SECONDS}`];
+  const env = { DEBIAN_FRONTEND: "noninteractive" };
+  const install = [...apt, "install", "--no-install-recommends", ...packages];
+  if ((await run(install, { env, stdout: "keep" })).success) return;
+  // A fresh machine has no lists of packages.
+  for (const command of [[...apt, "update"], install]) {
+    const { success, reason } = await run(command, { env });
+    if (!success) throw new Error(`Cannot install ${packages.join(" and ")}: apt-get ${reason}`);
+  }
 }
 
 /** Downloads packages and unpacks them, once. */

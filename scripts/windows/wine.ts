@@ -3,6 +3,7 @@
  * its own below `.cache/windows`, the runtimes from npm, and one system library that Wine 8 lacks.
  */
 import { Buffer } from "node:buffer";
+import { canInstall, installPackages } from "../debian.ts";
 import { run } from "../process.ts";
 
 /** The runtimes that have a build for Windows on npm, in the order of testing. */
@@ -67,16 +68,11 @@ async function mustRun(
 /** Installs Wine and the compiler, or says what is missing. */
 async function installPrograms(): Promise<void> {
   const by = `install the Debian packages ${DEBIAN_PACKAGES.join(" and ")}`;
-  if (await findProgram("apt-get") === undefined || Deno.uid() !== 0) {
+  if (!await canInstall()) {
     const missing = await findWine() === undefined ? "Wine" : COMPILER;
     throw new Error(`Cannot find ${missing}: ${by} as root, or what your system has for them`);
   }
-  console.error(`Installing ${DEBIAN_PACKAGES.join(" and ")} with apt-get`);
-  const env = { DEBIAN_FRONTEND: "noninteractive" };
-  const install = ["apt-get", "install", "-qq", "--no-install-recommends", ...DEBIAN_PACKAGES];
-  if ((await run(install, { env, stdout: "keep" })).success) return;
-  await mustRun(["apt-get", "update", "-qq"], env); // a fresh machine has no lists of packages
-  await mustRun(install, env);
+  await installPackages(DEBIAN_PACKAGES);
 }
 
 /**

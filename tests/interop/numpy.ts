@@ -12,6 +12,16 @@ const python = ["/usr/bin/python3", "python3"].find((command) =>
 /** Tests against NumPy. */
 export const skipWithoutNumpy: Skip = python === undefined ? "needs python3 with NumPy" : false;
 
+/** Tests of text: NumPy 2 turns to exponents elsewhere, and writes the types of some elements. */
+export const skipWithoutNumpyOne: Skip = python !== undefined && isNumpyOne(python)
+  ? false
+  : "needs the way of printing of NumPy 1";
+
+function isNumpyOne(command: string): boolean {
+  const program = "import numpy; print(numpy.__version__)";
+  return spawnSync(command, ["-c", program], { encoding: "utf8" }).stdout.startsWith("1.");
+}
+
 /** Runs a script of `fixtures`, or a program, to its end; returns what it prints. */
 export function runPython(script: string, args: readonly string[] = [], input = ""): string {
   const named = script.endsWith(".py");
