@@ -14,11 +14,11 @@ import type { MemoryMap } from "../memory_map.ts";
 
 const { PROT_READ, PROT_WRITE } = hostConstants;
 
-/** Bytes that a view of any map can have in every runtime. */
-const MOVING_VIEW_BYTES = 2 ** 31;
+/** Bytes whose places are integers that engines have quick ways with; any map can be viewed so far. */
+const NEAR_BYTES = 2 ** 31 - 1;
 
-/** Up to here engines have quick ways with whole numbers. */
-const MAX_INT32 = 2 ** 31 - 1;
+/** A place outside of every view, also with any offset in an element added. */
+const NOWHERE = -1e9;
 
 /** What is done with an element. */
 export type Verb = "read" | "write";
@@ -38,18 +38,13 @@ export function windowOver(
   length: number,
   noun: string,
 ): Window {
-  const near = length <= MAX_INT32;
-  const window = new (near ? Window : WideWindow)(map, byteOffset, stride, length, noun);
+  if (length * stride <= NEAR_BYTES) return new Window(map, byteOffset, stride, length, noun);
   try {
-    window.open(0);
-    return window;
+    return new FarWindow(map, byteOffset, stride, length, noun);
   } catch (error) {
-    const small = length * stride <= MOVING_VIEW_BYTES;
-    if (small || !(error instanceof MMapInvalidParameterError)) throw error;
+    if (!(error instanceof MMapInvalidParameterError)) throw error;
     // More than one ArrayBuffer of this runtime can hold; whatever else is wrong comes up again.
-    const moving = new MovingWindow(map, byteOffset, stride, length, noun);
-    moving.open(0);
-    return moving;
+    return new MovingWindow(map, byteOffset, stride, length, noun);
   }
 }
 
@@ -65,9 +60,13 @@ export class Window {
   /** The elements in the view: from the first up to another. */
   first: number = 0;
   end: number = 0;
-  /** The element that was chosen last, and its place in the view. */
-  index: number = -1;
-  here: number = -1e9;
+  /**
+   * The place in the view of the element that was chosen last. In a typed array, because that is where
+   * engines keep a number that changes at the least cost.
+   */
+  readonly here: Int32Array<ArrayBuffer> | Float64Array<ArrayBuffer> = new Int32Array(1);
+  /** The element that was chosen last. */
+  readonly given: Float64Array<ArrayBuffer> = new Float64Array(1);
 
   constructor(map: MemoryMap, byteOffset: number, stride: number, length: number, noun: string) {
     this.map = map;
@@ -75,12 +74,20 @@ export class Window {
     this.stride = stride;
     this.length = length;
     this.noun = noun;
+    this.open(0);
   }
 
   /** Makes a view that has an element. */
-  open(_index: number): void {
-    this.view = this.map.asDataView(this.byteOffset, this.length * this.stride);
-    this.end = this.length;
+  protected open(_index: number): void {
+    this.show(0, this.length);
+  }
+
+  /** Makes a view of the elements from one up to another. */
+  protected show(first: number, end: number): void {
+    const { map, byteOffset, stride } = this;
+    this.view = map.asDataView(byteOffset + first * stride, (end - first) * stride);
+    this.first = first;
+    this.end = end;
   }
 
   /** Whether the map may be written now. */
@@ -89,23 +96,26 @@ export class Window {
   }
 
   /**
-   * The place of an element in the view: outside of the view if the element is, and far below zero,
-   * with any offset in the element added, for what is no whole number.
+   * The place of an element in the view: outside of the view if the element is, and nowhere for what is
+   * no whole number. (`Number.isInteger` is slow in V8.)
    */
   place(index: number): number {
-    return (index | 0) === index ? index * this.stride : -1e9;
+    return (index | 0) === index ? index * this.stride : NOWHERE;
   }
 
   /** Chooses an element; that it is there is checked when it is touched. */
   choose(index: number): void {
-    this.index = index;
-    this.here = this.place(index);
+    const place = this.place(index);
+    this.given[0] = index;
+    this.here[0] = (place | 0) === place ? place : NOWHERE;
   }
 
   /** The chosen element. One that was counted from the end is counted from the start now. */
   chosen(): number {
-    if (this.index < 0 && this.index >= -this.length) this.choose(this.index + this.length);
-    return this.index;
+    const index = this.given[0]!;
+    if (!(index < 0 && index >= -this.length)) return index;
+    this.choose(index + this.length);
+    return index + this.length;
   }
 
   /**
@@ -122,11 +132,12 @@ export class Window {
 
   /** {@link Window.recover} for the chosen element. */
   recoverHere(verb: Verb, error: unknown): void {
-    const { view, here } = this;
+    const { view, here: [place] } = this;
     const index = this.chosen();
     this.#check(verb, index);
     this.#bring(index);
-    if (view === this.view && here === this.here) throw error;
+    this.choose(index);
+    if (view === this.view && place === this.here[0]) throw error;
   }
 
   /** Checks that an element may be read, and brings it into view. Returns its place. */
@@ -172,32 +183,35 @@ export class Window {
   }
 
   #bring(index: number): void {
-    if (!this.#sees(index)) this.open(index);
-    this.here = this.place(this.index);
+    if (this.#sees(index)) return;
+    this.open(index);
+    this.choose(this.chosen());
   }
 }
 
-/** A window of more elements than there are 32-bit integers; `Number.isInteger` is slow in V8. */
-class WideWindow extends Window {
+/** A window of more bytes than are near. */
+class FarWindow extends Window {
+  override readonly here: Float64Array<ArrayBuffer> = new Float64Array(1);
+
   override place(index: number): number {
-    return Number.isInteger(index) ? index * this.stride : -1e9;
+    return Number.isInteger(index) ? index * this.stride : NOWHERE;
+  }
+
+  override choose(index: number): void {
+    this.given[0] = index;
+    this.here[0] = this.place(index);
   }
 }
 
 /** A window whose view moves. */
-class MovingWindow extends WideWindow {
-  #base = 0;
-
-  override open(index: number): void {
-    const { map, byteOffset, stride, length } = this;
-    const count = Math.floor(MOVING_VIEW_BYTES / stride);
-    this.first = Math.floor(index / count) * count;
-    this.end = Math.min(this.first + count, length);
-    this.#base = this.first * stride;
-    this.view = map.asDataView(byteOffset + this.#base, (this.end - this.first) * stride);
+class MovingWindow extends Window {
+  protected override open(index: number): void {
+    const count = Math.floor(NEAR_BYTES / this.stride);
+    const first = Math.floor(index / count) * count;
+    this.show(first, Math.min(first + count, this.length));
   }
 
   override place(index: number): number {
-    return super.place(index) - this.#base;
+    return super.place(index - this.first);
   }
 }
