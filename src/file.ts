@@ -1,9 +1,8 @@
 /** Opens files for mapping: checks the options, keeps the runtime's permissions, sets the size. */
-import fs from "node:fs";
-import { fileURLToPath } from "node:url";
 import { checkInteger, checkName, checkOptionKeys, checkSignal, show } from "./check.ts";
 import { MMapError, MMapInvalidParameterError } from "./errors.ts";
 import { explain } from "./explain.ts";
+import { nodeFs, nodeUrl } from "./ffi/builtin.ts";
 import type { FileInfo, Platform } from "./ffi/platform.ts";
 
 /** How {@link MemoryMap.open} opens and maps a file. */
@@ -95,7 +94,7 @@ function pathOfUrl(url: URL): string {
     throw new MMapInvalidParameterError(`Cannot open ${url.href}: only file: URLs can be mapped`);
   }
   try {
-    return fileURLToPath(url);
+    return nodeUrl().fileURLToPath(url);
   } catch (error) {
     throw new MMapInvalidParameterError(
       `Cannot open ${url.href}: it is not the URL of a local file; give a path`,
@@ -113,16 +112,18 @@ export function checkMappable(what: string, info: FileInfo): void {
   }
 }
 
-const openFlags = {
-  "r": fs.constants.O_RDONLY,
-  "r+": fs.constants.O_RDWR,
-  "w+": fs.constants.O_RDWR | fs.constants.O_CREAT,
-  "c": fs.constants.O_RDONLY,
-};
+type Mode = NonNullable<OpenOptions["mode"]>;
 
-// A FIFO would make open() wait for a writer; without waiting it is refused like any other file
-// that cannot be mapped.
-const NONBLOCK = fs.constants.O_NONBLOCK ?? 0;
+const modes: readonly Mode[] = ["r", "r+", "w+", "c"];
+
+/** The flags that a mode opens a file with. */
+function flagsOf(mode: Mode): number {
+  const { O_RDONLY, O_RDWR, O_CREAT, O_NONBLOCK = 0 } = nodeFs().constants;
+  const flags = { "r": O_RDONLY, "r+": O_RDWR, "w+": O_RDWR | O_CREAT, "c": O_RDONLY };
+  // A FIFO would make open() wait for a writer; without waiting it is refused like any other file
+  // that cannot be mapped.
+  return flags[mode] | O_NONBLOCK;
+}
 
 const optionNames: readonly (keyof OpenOptions | "signal")[] = [
   "mode",
@@ -152,7 +153,7 @@ function checkOptions(name: string, options: OpenOptions): Required<
   const reject = (what: string, allowed: string): never => {
     throw new MMapInvalidParameterError(`Cannot open ${show(name)} with ${what}: ${allowed}`);
   };
-  if (!Object.hasOwn(openFlags, mode)) {
+  if (!modes.includes(mode)) {
     reject(`mode ${show(mode)}`, 'it must be "r", "r+", "w+" or "c"');
   }
   checkInteger("an offset in bytes", offset, 0);
@@ -212,13 +213,13 @@ export function openFile(
   const { fd, created } = opened;
   let isOpen = true;
   const close = (): void => {
-    if (isOpen) fs.closeSync(fd);
+    if (isOpen) nodeFs().closeSync(fd);
     isOpen = false;
   };
   /** Undoes the opening: a file that it created goes away. */
   const undo = (): void => {
     close();
-    if (created) fs.unlinkSync(name);
+    if (created) nodeFs().unlinkSync(name);
   };
   try {
     checkMappable(show(name), platform.fileInfo(fd));
@@ -256,18 +257,19 @@ export function openFile(
 /** Opens, and tells whether the file was created. */
 function openDescriptor(
   name: string,
-  mode: NonNullable<OpenOptions["mode"]>,
+  mode: Mode,
   permissions: number,
 ): { fd: number; created: boolean } {
-  const flags = openFlags[mode] | NONBLOCK;
-  if (mode !== "w+") return { fd: fs.openSync(name, flags), created: false };
+  const { openSync, constants } = nodeFs();
+  const flags = flagsOf(mode);
+  if (mode !== "w+") return { fd: openSync(name, flags), created: false };
   try {
-    return { fd: fs.openSync(name, flags | fs.constants.O_EXCL, permissions), created: true };
+    return { fd: openSync(name, flags | constants.O_EXCL, permissions), created: true };
   } catch (error) {
     if ((error as { code?: unknown }).code !== "EEXIST") throw error;
   }
   // It is there, or it is a link to a place where nothing is yet.
-  return { fd: fs.openSync(name, flags, permissions), created: false };
+  return { fd: openSync(name, flags, permissions), created: false };
 }
 
 /** {@link openFile}, but waiting for a lock leaves the event loop free. */

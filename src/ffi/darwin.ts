@@ -10,7 +10,7 @@ import {
   posixMemory,
   posixSymbols,
 } from "./posix.ts";
-import type { OffThreadFunctions, OffThreadResult, Runtime } from "./runtime.ts";
+import { host, type OffThreadFunctions, type OffThreadResult, type Runtime } from "./runtime.ts";
 
 /** From `sys/mman.h` of the macOS SDK. What Darwin lacks has a bit or a number that it never uses. */
 export const darwinConstants: Constants = {
@@ -140,7 +140,7 @@ const FP_LENGTH = FP_LENGTH_OFFSET + 8;
 
 /** The `fstat` of 64-bit inodes: Intel Macs keep the old one under the plain name. */
 function fstatSymbol(): string {
-  return globalThis.process?.arch === "x64" ? "fstat$INODE64" : "fstat";
+  return host().arch === "x64" ? "fstat$INODE64" : "fstat";
 }
 
 /** Opens libSystem. @throws {Error} The runtime's own error if it cannot be opened. */

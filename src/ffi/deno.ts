@@ -1,5 +1,15 @@
 /** The Runtime port for Deno, over `Deno.dlopen`. Needs `--allow-ffi`. */
-import type { Functions, OffThreadFunctions, Runtime, SymbolTable } from "./runtime.ts";
+import type { Functions, Host, OffThreadFunctions, Runtime, SymbolTable } from "./runtime.ts";
+
+/** The machine, or undefined when this is not Deno. */
+export function denoHost(): Host | undefined {
+  if (typeof Deno === "undefined" || Deno.build === undefined) return undefined;
+  const { os, arch } = Deno.build;
+  return {
+    platform: os === "windows" ? "win32" : os,
+    arch: arch === "x86_64" ? "x64" : arch === "aarch64" ? "arm64" : arch,
+  };
+}
 
 /** The port, or undefined when this is not Deno. */
 export function denoRuntime(): Runtime | undefined {

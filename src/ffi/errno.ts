@@ -1,5 +1,5 @@
 /** Names of the running system's POSIX error numbers. */
-import { constants } from "node:os";
+import { nodeOs } from "./builtin.ts";
 
 let names: Map<number, string> | undefined;
 
@@ -7,7 +7,7 @@ let names: Map<number, string> | undefined;
 export function errnoName(errno: number): string {
   if (names === undefined) {
     names = new Map();
-    for (const [name, value] of Object.entries(constants.errno)) {
+    for (const [name, value] of Object.entries(nodeOs().constants.errno)) {
       // Aliases share a number (EAGAIN, EWOULDBLOCK); the first in the table is the usual name.
       if (!names.has(value)) names.set(value, name);
     }

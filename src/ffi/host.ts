@@ -2,14 +2,14 @@
 import { darwinConstants, openDarwin } from "./darwin.ts";
 import { linuxConstants, openLinux } from "./linux.ts";
 import type { Constants, Platform } from "./platform.ts";
-import { runtime } from "./runtime.ts";
+import { host, runtime } from "./runtime.ts";
 import { openUnsupported, unsupportedConstants } from "./unsupported.ts";
 import { openWindows, windowsConstants } from "./windows.ts";
 
 type Os = "linux" | "darwin" | "windows" | "unsupported";
 
 function hostOs(): Os {
-  switch (globalThis.process?.platform) {
+  switch (host().platform) {
     case "linux":
     case "android":
       return "linux";

@@ -1,7 +1,7 @@
 /** Chooses the operating system's way to wait in shared memory, once, at the first use. */
 import { openDarwinSync } from "./darwin_sync.ts";
 import { openLinuxSync } from "./linux_sync.ts";
-import { type Runtime, runtime } from "./runtime.ts";
+import { host, type Runtime, runtime } from "./runtime.ts";
 import type { SyncPlatform } from "./sync_platform.ts";
 import { openWindowsSync } from "./windows_sync.ts";
 
@@ -21,7 +21,7 @@ let chosen: SyncPlatform | undefined;
  * @throws {Error} The runtime's own error if foreign functions are not permitted.
  */
 export function syncPlatform(): SyncPlatform | undefined {
-  return chosen ??= openers[globalThis.process?.platform]?.(runtime());
+  return chosen ??= openers[host().platform]?.(runtime());
 }
 
 /** Puts another way in the place of the running system's, to test what other systems do. */

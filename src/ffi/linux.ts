@@ -1,5 +1,5 @@
 /** Linux: libc's calls and the kernel's constants, the same on x86-64 and arm64, glibc and musl. */
-import fs from "node:fs";
+import { nodeFs } from "./builtin.ts";
 import { errnoName } from "./errno.ts";
 import { nativeCalls, openNative, STABLE_LENGTH } from "./linux_native.ts";
 import { namedPath, openNamed } from "./linux_named.ts";
@@ -25,7 +25,7 @@ import {
   posixMemory,
   posixSymbols,
 } from "./posix.ts";
-import type { OffThreadFunctions, OffThreadResult, Runtime } from "./runtime.ts";
+import { host, type OffThreadFunctions, type OffThreadResult, type Runtime } from "./runtime.ts";
 
 /** From the kernel's `asm-generic/mman-common.h` and `mman.h`. */
 export const linuxConstants: Constants = {
@@ -206,7 +206,7 @@ const F_DUPFD_CLOEXEC = 1030;
 const AT_HWCAP = 16n;
 const AT_EMPTY_PATH = 0x1000n;
 /** The number of statx(2), which every architecture has its own. */
-const SYS_STATX = globalThis.process?.arch === "arm64" ? 291n : 332n;
+const SYS_STATX = host().arch === "arm64" ? 291n : 332n;
 const STATX_TYPE = 0x1n;
 const STATX_SIZE = 0x200n;
 const STATX_LENGTH = 256;
@@ -359,7 +359,7 @@ export function openLinux(runtime: Runtime): Platform {
       return openNamed(linux, name, options);
     },
     unlinkNamed(name: string): void {
-      fs.unlinkSync(namedPath(name));
+      nodeFs().unlinkSync(namedPath(name));
     },
     hugePageSize(): number {
       // The block size of hugetlbfs is its page size; asking /proc would need a permission.

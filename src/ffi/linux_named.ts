@@ -7,12 +7,11 @@
  * passes no other bit on), and its creator holds an exclusive `flock` on it as long as it
  * lives. Who finds the bit without the lock has found what a killed process left behind.
  */
-import fs from "node:fs";
+import { nodeFs } from "./builtin.ts";
 import type { NamedMemory, NamedOptions, Platform } from "./platform.ts";
 
 const FOLDER = "/dev/shm";
 const OWNED_BIT = 0o100;
-const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
 
 /** Where the memory of a name lies. */
 export function namedPath(name: string): string {
@@ -37,6 +36,8 @@ function openExisting(
   name: string,
   write: boolean,
 ): NamedMemory {
+  const fs = nodeFs();
+  const { O_RDONLY, O_RDWR, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
   removeAbandoned(system, name);
   const fd = fs.openSync(namedPath(name), (write ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK);
   try {
@@ -53,6 +54,8 @@ function createPlain(
   size: number,
   permissions: number,
 ): NamedMemory {
+  const fs = nodeFs();
+  const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW } = fs.constants;
   const path = namedPath(name);
   const fd = fs.openSync(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, permissions);
   try {
@@ -72,6 +75,8 @@ function createOwned(
   size: number,
   permissions: number,
 ): NamedMemory {
+  const fs = nodeFs();
+  const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW } = fs.constants;
   const draft = namedPath(`.mman-${process.pid}-${crypto.randomUUID()}`);
   const path = namedPath(name);
   const fd = fs.openSync(draft, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, permissions | OWNED_BIT);
@@ -103,6 +108,8 @@ function createOwned(
 
 /** Takes away an owned name whose owner has ended without doing so. */
 function removeAbandoned(system: Pick<Platform, "lockFile">, name: string): void {
+  const fs = nodeFs();
+  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
   const path = namedPath(name);
   const found = fs.lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined || !found.isFile() || (found.mode & OWNED_BIT) === 0) return;

@@ -3,7 +3,7 @@
  * with the result, so that nothing can change it in between, and memory functions that libc lacks.
  */
 import { withStubLibrary } from "../guard/stub.ts";
-import type { Functions, Runtime } from "./runtime.ts";
+import { type Functions, host, type Runtime } from "./runtime.ts";
 
 /** Doubles at the border: the cheapest type in all three runtimes, exact up to 2^53. */
 const nativeSymbols = {
@@ -141,7 +141,7 @@ export interface NativeCalls {
 
 /** The calls over our machine code. */
 export function nativeCalls(native: Native, runtime: Runtime): NativeCalls {
-  const numbers = globalThis.process.arch === "arm64" ? arm64 : x64;
+  const numbers = host().arch === "arm64" ? arm64 : x64;
   const { mman_syscall } = native;
   const scratch = new Uint8Array(SCRATCH_LENGTH);
   const scratchAddress = Number(runtime.addressOf(scratch));

@@ -1,5 +1,5 @@
 /** Where the bytes of a mapping are, from `/proc/self/smaps` and, where those lines say too much, `pagemap`. */
-import fs from "node:fs";
+import { nodeFs } from "./builtin.ts";
 import type { MemoryStats } from "./platform.ts";
 
 const PAGEMAP_ENTRY = 8;
@@ -69,7 +69,7 @@ export function readStats(
   let overlap = 0;
   /** The kernel joins neighbours that are alike: such an area counts more than this mapping. */
   let joined = false;
-  for (const line of fs.readFileSync("/proc/self/smaps", "latin1").split("\n")) {
+  for (const line of nodeFs().readFileSync("/proc/self/smaps", "latin1").split("\n")) {
     const area = /^([0-9a-f]+)-([0-9a-f]+) /.exec(line);
     if (area !== null) {
       const areaStart = parseInt(area[1]!, 16);
@@ -105,13 +105,19 @@ function addPages(
   pageSize: number,
   ioctl: Ioctl,
 ): void {
-  const fd = fs.openSync("/proc/self/pagemap", "r");
+  const fd = nodeFs().openSync("/proc/self/pagemap", "r");
   try {
     const chunk = new DataView(new ArrayBuffer(PAGEMAP_ENTRY * 65536));
     let position = from / pageSize * PAGEMAP_ENTRY;
     const last = to / pageSize * PAGEMAP_ENTRY;
     while (position < last) {
-      const read = fs.readSync(fd, chunk, 0, Math.min(chunk.byteLength, last - position), position);
+      const read = nodeFs().readSync(
+        fd,
+        chunk,
+        0,
+        Math.min(chunk.byteLength, last - position),
+        position,
+      );
       if (read === 0) return;
       for (let at = 0; at < read; at += PAGEMAP_ENTRY) {
         const upper = chunk.getInt32(at + 4, true);
@@ -124,6 +130,6 @@ function addPages(
     }
     stats.huge += hugeBytes(fd, from, to, pageSize, ioctl);
   } finally {
-    fs.closeSync(fd);
+    nodeFs().closeSync(fd);
   }
 }

@@ -8,7 +8,7 @@ import { linuxLibraries } from "./linux.ts";
 import { openNative } from "./linux_native.ts";
 import { SystemCallError } from "./platform.ts";
 import { cString, dlopenFirst, errnoReader } from "./posix.ts";
-import type { Functions, OffThreadFunctions, Runtime } from "./runtime.ts";
+import { type Functions, host, type OffThreadFunctions, type Runtime } from "./runtime.ts";
 import {
   type Claim,
   fingerprint,
@@ -176,7 +176,7 @@ function kernel(runtime: Runtime, libc: Functions<typeof symbols>): Call {
 
 /** Opens libc; undefined on a processor whose system call numbers are not known here. */
 export function openLinuxSync(runtime: Runtime): SyncPlatform | undefined {
-  const numbers = callNumbers[globalThis.process.arch];
+  const numbers = callNumbers[host().arch];
   if (numbers === undefined) return undefined;
   const { library, functions: libc } = dlopenFirst(runtime, linuxLibraries, symbols);
   const call = kernel(runtime, libc);

@@ -2,7 +2,8 @@
  * Calls on another thread where the runtime has none of its own (Bun, Node): one worker per library,
  * started at the first call, which does not keep the process alive while nothing is pending.
  */
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
+import { nodeWorkers } from "./builtin.ts";
 import type { OffThreadFunctions, OffThreadResult, SymbolTable } from "./runtime.ts";
 
 /** How the worker opens the library: the runtime's own spelling, as data. */
@@ -51,7 +52,7 @@ export function openOffThread<T extends SymbolTable>(
   let nextId = 0;
 
   const start = (): Worker => {
-    const started = new Worker(workerSource(library.errnoBuffer), {
+    const started = new (nodeWorkers().Worker)(workerSource(library.errnoBuffer), {
       eval: true,
       workerData: library,
     });

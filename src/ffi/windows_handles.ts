@@ -1,6 +1,6 @@
 /** Windows: from a descriptor of the C runtime, as `openSync` of `node:fs` returns it, to its HANDLE. */
-import { type BigIntStats, fstatSync, readSync } from "node:fs";
-import process from "node:process";
+import type { BigIntStats } from "node:fs";
+import { nodeFs } from "./builtin.ts";
 import type { Functions, Runtime } from "./runtime.ts";
 import { type kernel32Symbols, libuvSymbols, windowsError } from "./windows_symbols.ts";
 
@@ -38,7 +38,7 @@ export function openDescriptors(
   kernel32: Kernel32,
 ): (fd: number) => bigint {
   try {
-    const libuv = runtime.dlopen(process.execPath, libuvSymbols);
+    const libuv = runtime.dlopen(globalThis.process.execPath, libuvSymbols);
     return (fd) => {
       const handle = BigInt(libuv.uv_get_osfhandle(fd));
       if (handle < 0n) throw windowsError("uv_get_osfhandle", ERROR_INVALID_HANDLE);
@@ -96,7 +96,7 @@ function handleFinder(kernel32: Kernel32): (fd: number) => bigint {
 
   const known = new Map<number, bigint>();
   return (fd) => {
-    const stat = fstatSync(fd, { bigint: true }) as BigIntStats;
+    const stat = nodeFs().fstatSync(fd, { bigint: true });
     let handle = known.get(fd);
     // The descriptor may stand for another file by now.
     if (handle === undefined || !isSame(handle, stat)) {
@@ -126,7 +126,7 @@ function sharesPosition(
   try {
     for (const each of all) kernel32.SetFilePointerEx(each, size, null, FILE_BEGIN);
     kernel32.SetFilePointerEx(handle, 0n, null, FILE_BEGIN);
-    return readSync(fd, new Uint8Array(1), 0, 1, null) === 1;
+    return nodeFs().readSync(fd, new Uint8Array(1), 0, 1, null) === 1;
   } catch {
     return false; // not open for reading: nothing to tell it by, and nothing that can be mapped
   } finally {

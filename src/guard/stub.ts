@@ -3,6 +3,7 @@
  * any C function, at the price of an ordinary foreign function in Deno, Bun and Node. Linux only.
  */
 import { arm64Code, type MachineCode, x64Code } from "./code.ts";
+import { host } from "../ffi/runtime.ts";
 import { buildSharedObject, EM_AARCH64, EM_X86_64 } from "./elf.ts";
 
 /** What is needed of the Runtime port; src/ffi/runtime.ts has more. */
@@ -90,7 +91,7 @@ const arm64: Processor = {
 
 /** The running processor, or the reason why there is no code for it. */
 export function hostProcessor(): Processor | string {
-  const { platform, arch } = globalThis.process;
+  const { platform, arch } = host();
   if (platform !== "linux") return `there is no machine code for ${platform}`;
   if (arch === "x64") return x64;
   if (arch === "arm64") return arm64;
@@ -99,7 +100,7 @@ export function hostProcessor(): Processor | string {
 
 /** The bytes of a processor's code. */
 export function codeBytes({ code }: Processor): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(atob(code.base64), (character) => character.charCodeAt(0));
+  return Uint8Array.fromBase64(code.base64);
 }
 
 /**

@@ -1,5 +1,5 @@
 /** Files that grow along the first axis of the array in them. */
-import { statSync } from "node:fs";
+import { nodeFs } from "../ffi/builtin.ts";
 import { show } from "../check.ts";
 import { MMapClosedError, MMapInvalidParameterError, MMapProtectionError } from "../errors.ts";
 import { hostConstants } from "../ffi/host.ts";
@@ -67,7 +67,7 @@ export class Growth {
     const grown = [length + bytes.length / rowBytes, ...rest];
     const header = this.#header?.(grown);
     // Looked up before the file changes.
-    const fileSize = map.path === undefined ? 0 : statSync(map.path).size;
+    const fileSize = map.path === undefined ? 0 : nodeFs().statSync(map.path).size;
     if (map.size > end || fileSize > map.offset + end) {
       refuse("the file goes on behind it");
     }

@@ -1,5 +1,5 @@
 /** Raw files as arrays: NumPy's `memmap`. */
-import { closeSync, openSync, truncateSync } from "node:fs";
+import { nodeFs } from "../ffi/builtin.ts";
 import { checkInteger, show } from "../check.ts";
 import { MMapInvalidParameterError } from "../errors.ts";
 import { type OpenOptions, pathOf } from "../file.ts";
@@ -161,6 +161,7 @@ function openFor(
   if (mode !== "w+") return MemoryMap.open(path, how);
   // Empty: nothing to map, but the file is made, with the bytes before the array.
   const name = pathOf(path);
+  const { closeSync, openSync, truncateSync } = nodeFs();
   closeSync(openSync(name, "w", how.permissions ?? 0o600));
   truncateSync(name, offset);
   return MemoryMap.open(name, { ...how, mode: "r+" });

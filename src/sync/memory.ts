@@ -6,6 +6,7 @@ import { MMapClosedError, MMapInvalidParameterError } from "../errors.ts";
 import { syncPlatform } from "../ffi/host_sync.ts";
 import { mechanismNames, type SyncPlatform } from "../ffi/sync_platform.ts";
 import { hostConstants } from "../ffi/host.ts";
+import { host } from "../ffi/runtime.ts";
 import type { Mapping } from "../mapping.ts";
 import { mappingOf, MemoryMap } from "../memory_map.ts";
 import {
@@ -33,7 +34,7 @@ export const TURN: number = TURN_OFFSET / WORD;
 export function requireSyncPlatform(what: string): SyncPlatform {
   const platform = syncPlatform();
   if (platform !== undefined) return platform;
-  const { platform: system, arch } = globalThis.process;
+  const { platform: system, arch } = host();
   throw new MMapInvalidParameterError(
     `${what}: waiting in shared memory is not supported on ${system} ${arch}; use Linux on x64 or ` +
       "arm64, or macOS 14.4 or later",
