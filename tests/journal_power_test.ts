@@ -5,6 +5,7 @@
  */
 import { describe, test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
+import { MMapError } from "../mod.ts";
 import { type Journal, openJournal } from "../src/journal/journal.ts";
 import type { Durability } from "../src/journal/mod.ts";
 import { pattern, random } from "./helpers.ts";
@@ -60,6 +61,7 @@ function work(
   steps: number,
   next: () => number,
   largest: number,
+  appended: () => void = () => {},
 ): void {
   for (let i = 0; i < steps; i++) {
     const what = next();
@@ -73,8 +75,54 @@ function work(
       const bytes = pattern(length, Math.floor(next() * 2 ** 31));
       history.records.push(bytes);
       journal.append(bytes);
+      appended();
     }
     history.acknowledged = Math.max(history.acknowledged, journal.durableSequence);
+  }
+}
+
+/**
+ * Several processes, one after the other, that work on a disk until they are killed or power fails, within
+ * recovery too. The last of them shows what is left.
+ */
+function live(durability: Durability, next: () => number, lives: number): void {
+  const over = new Error("The end of this life");
+  let disk = new SimulatedDisk();
+  let history: History = { records: [], acknowledged: 0, removed: 0 };
+  /** Records that a killed process leaves behind: those whose append() has returned. */
+  let appended = 0;
+  for (let life = 0; life < lives; life++) {
+    let steps = Math.floor(next() ** 2 * 400);
+    const killed = next() < 0.5;
+    let left: SimulatedDisk | undefined;
+    disk.happened = () => {
+      if (steps-- > 0) return;
+      left ??= killed ? disk : disk.afterPowerLoss((contents) => Math.floor(next() * contents));
+      throw over;
+    };
+    try {
+      const journal = open(disk, durability);
+      history.records.length = journal.nextSequence; // the rest is lost for good
+      history.acknowledged = appended = journal.durableSequence; // recovery flushes what it keeps
+      work(journal, history, 60, next, 700, () => appended++);
+      journal.close();
+    } catch (error) {
+      if (error !== over) throw error;
+    }
+    if (left === undefined) disk.afterKill();
+    else if (killed) {
+      disk.afterKill();
+      // What was returned from is there, whatever the durability.
+      const copy = disk.afterPowerLoss((contents) => contents - 1);
+      checkRecovered(copy, { ...history, acknowledged: appended }).close();
+    } else {
+      disk = left;
+      appended = history.acknowledged;
+      const copy = disk.afterPowerLoss(() => 0);
+      if (copy.list().length === 0) assertEquals(history.acknowledged, 0);
+      else checkRecovered(copy, history).close();
+    }
+    history = { ...history, records: [...history.records] };
   }
 }
 
@@ -125,45 +173,48 @@ describe("Journal after a loss of power", () => {
   }
 
   for (const durability of durabilities) {
-    test(`goes on and loses power again, durability "${durability}"`, () => {
+    test(`goes on, is killed and loses power again and again, durability "${durability}"`, () => {
       const next = random(77 + durability.length);
-      for (let run = 0; run < 60; run++) {
-        let disk = new SimulatedDisk();
-        let history: History = { records: [], acknowledged: 0, removed: 0 };
-        for (let life = 0; life < 6; life++) {
-          // Power fails somewhere, within recovery too.
-          let steps = Math.floor(next() ** 2 * 400);
-          const failed = new Error("The power has failed");
-          let left: SimulatedDisk | undefined;
-          let kept: History | undefined;
-          disk.happened = () => {
-            if (steps-- > 0 || left !== undefined) return;
-            left = disk.afterPowerLoss((contents) => Math.floor(next() * contents));
-            kept = { ...history, records: [...history.records] };
-            throw failed;
-          };
-          try {
-            const journal = open(disk, durability);
-            history.records.length = journal.nextSequence; // the rest is lost for good
-            history.acknowledged = journal.durableSequence; // recovery flushes what it keeps
-            work(journal, history, 60, next, 700);
-            journal.close();
-          } catch (error) {
-            if (error !== failed) throw error;
-          }
-          if (left === undefined || kept === undefined) continue;
-          disk = left;
-          history = kept;
-          if (disk.list().length === 0) assertEquals(history.acknowledged, 0);
-          else {
-            // A second look at the same disk changes nothing: it is a copy.
-            const copy = disk.afterPowerLoss(() => 0);
-            checkRecovered(copy, history).close();
-          }
-        }
-      }
+      for (let run = 0; run < 100; run++) live(durability, next, 8);
     });
   }
+
+  test("is the old one or the new one, or refused, when another takes its place", () => {
+    const next = random(9);
+    const old: History = { records: [], acknowledged: 0, removed: 0 };
+    const make = (): SimulatedDisk => {
+      const disk = new SimulatedDisk();
+      const journal = open(disk, "every");
+      for (let i = 0; i < 12; i++) journal.append(old.records[i] ??= pattern(2000, i));
+      journal.close();
+      return disk;
+    };
+    const seen = { old: 0, none: 0, refused: 0 };
+    const disk = make();
+    assertEquals(disk.list().length, 4);
+    disk.happened = () => {
+      for (const choose of choices(disk.uncertain, 20, next)) {
+        const left = disk.afterPowerLoss(choose);
+        let records = -1;
+        try {
+          using journal = open(left, "every");
+          records = journal.nextSequence;
+          for (const { sequence, bytes } of journal.readFrom(0)) {
+            assertEquals(bytes, old.records[sequence]);
+          }
+        } catch (error) {
+          assert(error instanceof MMapError && error.code === "EBADMSG", String(error));
+          seen.refused++;
+          continue;
+        }
+        records === 0 ? seen.none++ : seen.old++;
+      }
+    };
+    openJournal(disk, "simulated", { mode: "w+", size: 4096 }).close();
+    disk.happened = () => {};
+    assertEquals(disk.list(), [0]);
+    assert(seen.old > 0 && seen.none > 0 && seen.refused > 0, JSON.stringify(seen));
+  });
 
   test("is a prefix in 10,000 states of many pages, old or new", () => {
     const next = random(5);

@@ -142,6 +142,12 @@ export class SimulatedDisk implements Storage {
     return new SimulatedDisk(found);
   }
 
+  /** The process that has it open has been killed; everything it has stored is there. */
+  afterKill(): void {
+    this.#locked = false;
+    this.happened = () => {};
+  }
+
   /** The bytes of a segment, to be looked at or spoilt. */
   bytes(number: number): Uint8Array {
     return this.#names.get(number)!.bytes;
