@@ -203,7 +203,7 @@ describe("Journal after a loss of power", () => {
             assertEquals(bytes, old.records[sequence]);
           }
         } catch (error) {
-          assert(error instanceof MMapError && error.code === "EBADMSG", String(error));
+          assert(error instanceof MMapError && error.message.includes("is missing"), String(error));
           seen.refused++;
           continue;
         }

@@ -3,6 +3,7 @@
  * since its last flush, each content that it has had: any of them may be what is found afterwards. The
  * same for names of files that were changed and not flushed: any of the changes may be lost.
  */
+import { MMapError } from "../mod.ts";
 import { crc32cByTables } from "../src/journal/crc32c.ts";
 import type { SegmentFile, Storage, Watch } from "../src/journal/storage.ts";
 
@@ -171,7 +172,9 @@ export class SimulatedDisk implements Storage {
   }
   open(number: number): SegmentFile {
     const inode = this.#names.get(number);
-    if (inode === undefined) throw new Error(`There is no segment ${number}`);
+    if (inode === undefined) {
+      throw new MMapError(`Cannot open segment ${number}: it is not there`, { code: "ENOENT" });
+    }
     return this.#file(inode);
   }
   make(size: number): SegmentFile {

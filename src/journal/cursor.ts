@@ -1,8 +1,7 @@
 /** Reads the records of a journal one after the other, through all its segments. */
 import { show } from "../check.ts";
-import { MMapError } from "../errors.ts";
 import { OLDEST_OFFSET } from "./layout.ts";
-import { type OpenSegment, openSegment, segmentNumbers, walkToEnd } from "./recovery.ts";
+import { openIfThere, type OpenSegment, segmentNumbers, walkToEnd } from "./recovery.ts";
 import { damaged, type Header, Walk } from "./segment.ts";
 import type { SegmentFile, Storage } from "./storage.ts";
 
@@ -124,12 +123,7 @@ export class Cursor {
   /** Maps a segment; undefined if it is not there. */
   #open(number: number): OpenSegment | undefined {
     const { storage, identity } = this.#journal;
-    try {
-      return openSegment(storage, number, false, identity);
-    } catch (error) {
-      if (error instanceof MMapError && error.code === "ENOENT") return undefined;
-      throw error;
-    }
+    return openIfThere(storage, number, identity);
   }
 
   /** Whether the segment does not count any more. */

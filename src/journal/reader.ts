@@ -1,7 +1,7 @@
 /** The reading side of a journal that this process does not write. */
 import type { Readable } from "./cursor.ts";
 import { published } from "./live.ts";
-import { openSegment, segmentNumbers, walkToEnd } from "./recovery.ts";
+import { openIfThere, type OpenSegment, openSegment, survey, walkToEnd } from "./recovery.ts";
 import type { Header } from "./segment.ts";
 import type { SegmentFile, Storage } from "./storage.ts";
 
@@ -24,8 +24,7 @@ export class Reader implements Readable {
     this.identity = header.identity;
     this.#stale = published(file);
     try {
-      const number = segmentNumbers(storage, file).at(-1)!;
-      const last = openSegment(storage, number, false, header.identity);
+      const last = this.#openLast();
       try {
         const walk = walkToEnd(last);
         this.#found = walk.sequence;
@@ -39,11 +38,17 @@ export class Reader implements Readable {
     }
   }
 
+  #openLast(): OpenSegment {
+    for (;;) {
+      const { number } = survey(this.storage, this.control, this.identity).at(-1)!;
+      const last = openIfThere(this.storage, number, this.identity);
+      if (last !== undefined) return last;
+    }
+  }
+
   /** Sequence of the first record that is there. */
   get first(): number {
-    const oldest = openSegment(this.storage, segmentNumbers(this.storage, this.control)[0]!, false);
-    oldest.file.close();
-    return oldest.header.first;
+    return survey(this.storage, this.control, this.identity)[0]!.first;
   }
 
   /** Sequence after the last record that may be read. */

@@ -1,5 +1,6 @@
 /** What is found when a journal is opened: which segments count, where the last one ends, what is torn. */
 import { show } from "../check.ts";
+import { MMapError } from "../errors.ts";
 import { HEADER_LENGTH, KIND_SALT, NEW_SALT_LENGTH, recordLength } from "./layout.ts";
 import { damaged, type Header, readHeader, Walk, writeRecord } from "./segment.ts";
 import type { SegmentFile, Storage } from "./storage.ts";
@@ -37,6 +38,20 @@ export function openSegment(
   }
 }
 
+/** {@link openSegment} for reading; undefined if a writer has removed the segment. */
+export function openIfThere(
+  storage: Storage,
+  number: number,
+  identity: Header["identity"],
+): OpenSegment | undefined {
+  try {
+    return openSegment(storage, number, false, identity);
+  } catch (error) {
+    if (error instanceof MMapError && error.code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
 /** The numbers of the segments that count, ascending. @throws {MMapError} EBADMSG if one is missing. */
 export function segmentNumbers(storage: Storage, control: SegmentFile): number[] {
   for (;;) {
@@ -49,6 +64,37 @@ export function segmentNumbers(storage: Storage, control: SegmentFile): number[]
     const name = show(storage.name(oldest + Math.max(missing, 0)));
     throw damaged(`Cannot open journal file ${name}: it is missing; take it from a backup`);
   }
+}
+
+/** Where a segment is in the journal. */
+export interface Place {
+  readonly number: number;
+  /** Sequence of its first record. */
+  readonly first: number;
+}
+
+/** The segments that count, ascending, with their headers checked. */
+export function survey(
+  storage: Storage,
+  control: SegmentFile,
+  identity: Header["identity"],
+): Place[] {
+  const places: Place[] = [];
+  for (const number of segmentNumbers(storage, control)) {
+    const segment = openIfThere(storage, number, identity);
+    if (segment === undefined) return survey(storage, control, identity); // removed just now
+    segment.file.close();
+    const { first } = segment.header;
+    const before = places.at(-1)?.first ?? 0;
+    if (first < before) {
+      throw damaged(
+        `Cannot open journal file ${show(storage.name(number))}: its header says that it starts ` +
+          `at record ${first}, and the one before it at ${before}; take them from a backup`,
+      );
+    }
+    places.push({ number, first });
+  }
+  return places;
 }
 
 /** Walks to the end of a segment. */

@@ -1,12 +1,11 @@
 /** The writing side of a journal: appends, flushes, starts segments and takes old ones away. */
 import process from "node:process";
-import { show } from "../check.ts";
 import { MMapError, MMapInvalidParameterError } from "../errors.ts";
 import { HEADER_LENGTH, KIND_BYTES, maxLength, recordLength } from "./layout.ts";
 import { publish, setWriter } from "./live.ts";
 import type { Readable } from "./cursor.ts";
-import { cut, type OpenSegment, openSegment, segmentNumbers, walkToEnd } from "./recovery.ts";
-import { damaged, type Header, writeHeader, writeOldest, writeRecord } from "./segment.ts";
+import { cut, type OpenSegment, openSegment, type Place, survey, walkToEnd } from "./recovery.ts";
+import { type Header, writeHeader, writeOldest, writeRecord } from "./segment.ts";
 import type { SegmentFile, Storage } from "./storage.ts";
 
 /** Bytes of a segment by default. */
@@ -49,7 +48,7 @@ export class Writer implements Readable {
   /** Segment 0, for its header. */
   readonly control: SegmentFile;
   /** The segments that count, ascending; the last one is written. */
-  readonly #segments: { readonly number: number; readonly first: number }[] = [];
+  readonly #segments: Place[];
   readonly identity: Header["identity"];
   /** Of the segments to come. */
   readonly #size: number;
@@ -76,7 +75,10 @@ export class Writer implements Readable {
     this.identity = header.identity;
     let last: OpenSegment | undefined;
     try {
-      last = this.#findLast(header.oldest);
+      this.#segments = survey(storage, control, header.identity);
+      // What a writer has declared removed and was killed before it removed it.
+      for (const number of storage.list()) if (number < header.oldest) this.#drop(number);
+      last = openSegment(storage, this.#segments.at(-1)!.number, true, header.identity);
       const walk = walkToEnd(last);
       this.droppedBytes = cut(walk);
       storage.flushNames(); // whoever made the last segment may have been killed before
@@ -92,29 +94,6 @@ export class Writer implements Readable {
     }
     setWriter(control, process.pid);
     publish(control, this.next);
-  }
-
-  /** Fills the list of segments; the last one stays open. */
-  #findLast(oldest: number): OpenSegment {
-    const numbers = segmentNumbers(this.storage, this.control);
-    // What a writer has declared removed and was killed before it removed it.
-    for (const number of this.storage.list()) if (number < oldest) this.#drop(number);
-    let last: OpenSegment | undefined;
-    for (const number of numbers) {
-      const segment = openSegment(this.storage, number, true, this.identity);
-      const before = last?.header.first ?? 0;
-      if (last !== undefined) last.file.close();
-      last = segment;
-      if (segment.header.first < before) {
-        segment.file.close();
-        throw damaged(
-          `Cannot open journal file ${show(this.storage.name(number))}: its header says that it ` +
-            `starts at record ${segment.header.first}, before the segment before it`,
-        );
-      }
-      this.#segments.push({ number, first: segment.header.first });
-    }
-    return last!;
   }
 
   /** Sequence of the first record that is there. */
