@@ -205,12 +205,16 @@ export class Journal implements Disposable {
    * starts with the oldest that is left: look at `sequence`.
    *
    * @param sequence Of the first record wanted.
+   * @returns An iterator; each record is a copy.
    * @throws {MMapError} `EBADMSG` on the way, if a record is damaged.
    */
-  *readFrom(sequence: number): Generator<JournalRecord, void, void> {
+  readFrom(sequence: number): Generator<JournalRecord, void, void> {
     const journal = this.#usable("read");
     checkInteger("a sequence", sequence, 0);
-    const cursor = new Cursor(journal, sequence);
+    return this.#read(new Cursor(journal, sequence));
+  }
+
+  *#read(cursor: Cursor): Generator<JournalRecord, void, void> {
     try {
       for (;;) {
         this.#usable("read");

@@ -1,10 +1,9 @@
 /** Looks at every byte of a journal. */
-import { show } from "../check.ts";
 import { MMapError } from "../errors.ts";
 import type { Readable } from "./cursor.ts";
 import { HEADER_LENGTH } from "./layout.ts";
 import { oddWords, published, writerOf } from "./live.ts";
-import { openSegment, segmentNumbers, walkToEnd } from "./recovery.ts";
+import { openIfThere, segmentNumbers, walkToEnd } from "./recovery.ts";
 
 /** Where a journal is not what was written. */
 export interface JournalDamage {
@@ -81,7 +80,11 @@ function findDamage(journal: Readable, clean: boolean, seen: Seen): string | und
   try {
     for (const number of segmentNumbers(storage, control)) {
       const here = { number, offset: 0 };
-      const segment = openSegment(storage, number, false, identity);
+      const segment = openIfThere(storage, number, identity);
+      if (segment === undefined) { // removed just now
+        seen.sequence = undefined;
+        continue;
+      }
       try {
         const { header, file } = segment;
         seen.sequence ??= header.first;
@@ -106,7 +109,7 @@ function findDamage(journal: Readable, clean: boolean, seen: Seen): string | und
     }
     return walkedTooShort(journal, seen);
   } catch (error) {
-    if (error instanceof MMapError && error.code !== "ENOENT") return error.message;
+    if (error instanceof MMapError) return error.message;
     throw error;
   }
 }
