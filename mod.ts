@@ -34,7 +34,7 @@ export type { AsyncOptions } from "./src/background.ts";
 export { Cursor } from "./src/cursor.ts";
 export type { MemoryStats } from "./src/ffi/platform.ts";
 export type { OpenOptions } from "./src/file.ts";
-export type { MapHandle } from "./src/mapping.ts";
+export type { MapHandle } from "./src/sharing.ts";
 export type { CreateNamedOptions, OpenNamedOptions } from "./src/named.ts";
 export type { Needle } from "./src/memory_operations.ts";
 export type { Hint } from "./src/paging.ts";

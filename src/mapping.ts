@@ -16,6 +16,7 @@ import { type Platform, SystemCallError } from "./ffi/platform.ts";
 import type { Descriptor } from "./file.ts";
 import { Protections, type Segment, UNMAPPED } from "./protections.ts";
 import { addressOfMemory, createSharedMemory, SharedViews } from "./shared_pages.ts";
+import { type Ending, endPages, type MapHandle, type SharedPlace, Sharing } from "./sharing.ts";
 
 const { PROT_READ, PROT_WRITE, MAP_SHARED } = hostConstants;
 
@@ -25,14 +26,6 @@ const PIECE = 2 ** 30;
 const NO_HUGE_PAGES =
   "reserve huge pages (sysctl vm.nr_hugepages=N), or use transparent ones with " +
   'hint("hugePages")';
-
-/** A mapping that several threads of this process hold. */
-interface Sharing {
-  /** How many hold it; the last one gives it back. */
-  readonly holders: Int32Array<SharedArrayBuffer>;
-  /** A descriptor of the file that belongs to all of them, or -1. */
-  readonly fd: number;
-}
 
 /** What must be given back when a map ends; kept apart from the map so that a finalizer can. */
 interface Holdings {
@@ -50,24 +43,16 @@ interface Holdings {
   exposed: boolean;
 }
 
-/**
- * How the pages end: unmapped, turned into zeros, left to the engine that unmaps them, or kept for
- * ever because somebody else holds a view that cannot be emptied.
- */
-type Ending = "unmap" | "blank" | "leave" | "keep";
-
-function giveBack(holdings: Holdings, ending: Ending): void {
+/** @param memory The memory whose pages they are, if they are to be blanked. */
+function giveBack(holdings: Holdings, ending: Ending, memory?: WebAssembly.Memory): void {
   const { platform, base, length, file, sharing, truncateOnClose } = holdings;
   try {
-    if (ending === "keep") return;
-    // Others go on with the pages.
-    if (sharing !== undefined && Atomics.sub(sharing.holders, 0, 1) > 1) return;
-    if (sharing !== undefined && sharing.fd !== -1) platform.closeDuplicate(sharing.fd);
-    if (length > 0 && ending === "unmap") platform.unmap(base, length);
-    if (length > 0 && ending === "blank") platform.blank(base, length);
+    if (sharing === undefined) endPages(platform, base, length, ending);
+    else sharing.leave(ending, memory);
   } finally {
     try {
-      if (file !== undefined && truncateOnClose !== undefined) {
+      // A file that others hold, too, is the last one's to truncate.
+      if (file !== undefined && truncateOnClose !== undefined && sharing === undefined) {
         platform.truncate(file.fd, truncateOnClose);
       }
     } finally {
@@ -97,44 +82,11 @@ export interface MapRequest {
   readonly path?: string | undefined;
   readonly name?: string | undefined;
   /** Bytes that the length is rounded up to, for huge pages. */
-  readonly unit?: number;
+  readonly unit?: number | undefined;
   readonly inherit?: boolean;
   readonly truncateOnClose?: number | undefined;
   /** Whether the bytes are to be a SharedArrayBuffer. */
   readonly sharedBuffer?: boolean;
-}
-
-/**
- * A mapping for other threads of the same process: {@link MemoryMap.share} makes it, `postMessage`
- * carries it, {@link MemoryMap.attach} takes it. What is in it is not for use.
- */
-export interface MapHandle {
-  /** What it is. */
-  readonly kind: "mman map";
-  /** The process it is good for. */
-  readonly pid: number;
-  /** Address of the first page. */
-  readonly base: bigint;
-  /** Bytes mapped. */
-  readonly length: number;
-  /** Bytes of the map. */
-  readonly size: number;
-  /** Its protection. */
-  readonly prot: number;
-  /** Its flags. */
-  readonly flags: number;
-  /** Its place in the file. */
-  readonly offset: number;
-  /** Its path. */
-  readonly path: string | undefined;
-  /** Its name. */
-  readonly name: string | undefined;
-  /** A descriptor for all holders, or -1. */
-  readonly fd: number;
-  /** Counts the holders. */
-  readonly holders: SharedArrayBuffer;
-  /** The memory whose pages it lies over, with `sharedBuffer`. */
-  readonly memory: WebAssembly.Memory | undefined;
 }
 
 /** Whole pages. */
@@ -183,20 +135,28 @@ export class Mapping {
    *
    * @param what The request, for an error message.
    * @param owner The public object; kept alive by views, watched by the finalizer.
-   * @param handle The mapping to take part in, already counted as held.
+   * @param sharing The part taken in a mapping that is there.
+   * @param memory The memory whose pages that one lies over, if any.
    */
-  constructor(what: string, request: MapRequest, owner: object, handle?: MapHandle) {
+  constructor(
+    what: string,
+    request: MapRequest,
+    owner: object,
+    sharing?: Sharing,
+    memory?: WebAssembly.Memory,
+  ) {
     const { platform, size, prot, flags, file, offset = 0, path, name } = request;
     const slack = offset % platform.allocationGranularity;
-    const length = handle?.length ?? this.#mappedLength(request, size);
+    const place = sharing?.place;
+    const length = place?.length ?? this.#mappedLength(request, size);
     this.platform = platform;
     this.flags = flags;
     this.offset = offset;
     this.path = path;
     this.name = name;
-    this.memory = handle?.memory ??
+    this.memory = memory ??
       (request.sharedBuffer === true ? createSharedMemory(what, length) : undefined);
-    const base = handle?.base ?? this.#mapPages(what, request, length, offset - slack);
+    const base = place?.base ?? this.#mapPages(what, request, length, offset - slack);
     this.addr = length === 0 ? 0n : base + BigInt(slack);
     this.size = size;
     this.prot = prot;
@@ -210,13 +170,13 @@ export class Mapping {
       truncateOnClose: request.truncateOnClose,
       inMemory: this.memory !== undefined,
       exposed: false,
-      sharing: handle && { holders: new Int32Array(handle.holders), fd: handle.fd },
+      sharing,
     };
     this.#buffers = this.memory === undefined
       ? new Buffers(platform.runtime, this.addr, size, owner)
       : new SharedViews(this.memory, slack, size);
     this.#protections = new Protections(size, prot);
-    if (handle === undefined) {
+    if (sharing === undefined) {
       try {
         this.#settle();
       } catch (error) {
@@ -252,38 +212,51 @@ export class Mapping {
   /** A handle for other threads. */
   handle(): MapHandle {
     this.use("share", 0, 0, 0);
+    this.#checkOnePiece("Cannot share a map");
     const holdings = this.#holdings;
-    const { platform, base, length } = holdings;
+    const { platform, truncateOnClose } = holdings;
     if (holdings.sharing === undefined) {
-      const holders = new Int32Array(new SharedArrayBuffer(4));
-      holders[0] = 1;
       const fd = this.call(
         "Cannot share a map",
         () => this.fd === -1 ? -1 : platform.duplicate(this.fd),
       );
-      holdings.sharing = { holders, fd };
+      const { flags, offset } = this;
+      const facts = { flags, offset, fd, truncateOnClose, unit: this.#request.unit };
+      holdings.sharing = Sharing.begin(platform, facts, this.#place);
     }
-    return {
-      kind: "mman map",
-      pid: process.pid,
-      base,
-      length,
-      size: this.size,
-      prot: this.prot,
-      flags: this.flags,
-      offset: this.offset,
-      path: this.path,
-      name: this.name,
-      fd: holdings.sharing.fd,
-      holders: holdings.sharing.holders.buffer,
-      memory: this.memory,
-    };
+    return holdings.sharing.handle(this.path, this.name, this.memory);
   }
 
-  /** Whether others hold the same pages, which must stay where they are then. */
-  get #held(): boolean {
-    const { sharing } = this.#holdings;
-    return sharing !== undefined && Atomics.load(sharing.holders, 0) > 1;
+  /** Where the mapping lies, for other threads. */
+  get #place(): SharedPlace {
+    const { base, length } = this.#holdings;
+    const { uniform } = this.#protections;
+    return { base, length, size: this.size, prot: uniform === UNMAPPED ? undefined : uniform };
+  }
+
+  /**
+   * Makes a change of the pages themselves, which other threads must not hold meanwhile.
+   *
+   * @throws {MMapInvalidParameterError} If others hold them.
+   */
+  #alone(what: string, change: () => void): void {
+    const holdings = this.#holdings;
+    const { sharing } = holdings;
+    if (sharing === undefined) return change();
+    if (!sharing.claim()) {
+      throw new MMapInvalidParameterError(
+        `${what}: other threads are attached to it; let them close it first, or map again`,
+      );
+    }
+    // As if nobody shared it: the change may fail and end the map.
+    holdings.sharing = undefined;
+    if (sharing.takeBlank()) this.#moved = true;
+    try {
+      change();
+    } finally {
+      if (!this.closed) holdings.sharing = sharing;
+      sharing.release(this.closed ? undefined : this.#place);
+    }
   }
 
   /** The descriptor of the file, or -1. */
@@ -445,34 +418,37 @@ export class Mapping {
   protect(prot: number, offset: number, length: number): void {
     const pages = this.pagesAround("protect", offset, length);
     if (pages === undefined) return;
-    this.call(
-      `Cannot protect ${length} bytes at offset ${offset}`,
-      () => this.platform.protect(pages.address, pages.length, prot),
-    );
-    const start = Number(pages.address - this.addr);
-    const end = start + pages.length;
-    this.#protections.set(Math.max(start, 0), Math.min(end, this.size), prot);
-    this.prot = this.#protections.uniform ?? this.prot;
-    this.version++;
+    const what = `Cannot protect ${length} bytes at offset ${offset}`;
+    this.#alone(what, () => {
+      this.call(what, () => this.platform.protect(pages.address, pages.length, prot));
+      const start = Number(pages.address - this.addr);
+      const end = start + pages.length;
+      this.#protections.set(Math.max(start, 0), Math.min(end, this.size), prot);
+      this.prot = this.#protections.uniform ?? this.prot;
+      this.version++;
+    });
   }
 
   /** Gives the whole pages of a range back; their addresses stay taken. */
   unmapRange(offset: number, length: number): void {
     const pages = this.pagesInside("unmap", offset, length);
     if (pages === undefined) return;
-    this.#checkMovable(`Cannot unmap ${length} bytes at offset ${offset}`);
-    this.#detach();
-    this.call(
-      `Cannot unmap ${length} bytes at offset ${offset}`,
-      // A view that was transferred away cannot be emptied: what it shows becomes zeros.
-      () =>
-        this.#moved
-          ? this.platform.blank(pages.address, pages.length)
-          : this.platform.reserve(pages.address, pages.length),
-    );
-    const start = Number(pages.address - this.addr);
-    const end = Math.min(start + pages.length, this.size);
-    this.#protections.set(Math.max(start, 0), end, UNMAPPED);
+    const what = `Cannot unmap ${length} bytes at offset ${offset}`;
+    this.#checkMovable(what);
+    this.#alone(what, () => {
+      this.#detach();
+      this.call(
+        what,
+        // A view that was transferred away cannot be emptied: what it shows becomes zeros.
+        () =>
+          this.#moved
+            ? this.platform.blank(pages.address, pages.length)
+            : this.platform.reserve(pages.address, pages.length),
+      );
+      const start = Number(pages.address - this.addr);
+      const end = Math.min(start + pages.length, this.size);
+      this.#protections.set(Math.max(start, 0), end, UNMAPPED);
+    });
   }
 
   /** Gives the mapping another size, and the file too where the map ends with it. */
@@ -487,12 +463,7 @@ export class Mapping {
         `${what}: it is ${this.shared ? "read-only" : "copy-on-write"}; open it with mode "r+"`,
       );
     }
-    if (this.#protections.uniform === undefined || this.#protections.uniform === UNMAPPED) {
-      throw new MMapInvalidParameterError(
-        `${what}: its parts differ in protection, or were unmapped by unmapRange(); give them ` +
-          "one protection with mprotect(), or close the map and map again",
-      );
-    }
+    this.#checkOnePiece(what);
     if ((file === undefined && this.shared) || this.#request.unit !== undefined) {
       throw new MMapInvalidParameterError(
         `${what}: shared anonymous memory and huge pages have a fixed size; use ` +
@@ -500,8 +471,11 @@ export class Mapping {
       );
     }
     this.#checkMovable(what);
-    if (size === this.size) return;
+    if (size !== this.size) this.#alone(what, () => this.#resizeFileToo(what, size));
+  }
 
+  #resizeFileToo(what: string, size: number): void {
+    const { file } = this.#holdings;
     const fileSize = file === undefined ? 0 : this.platform.fileInfo(file.fd).size;
     const end = this.offset + size;
     // The file follows the map if the map ends where the file does; what lies behind is kept.
@@ -524,17 +498,20 @@ export class Mapping {
 
   /** Throws if the pages must stay as they are. */
   #checkMovable(what: string): void {
-    if (this.memory !== undefined) {
-      throw new MMapInvalidParameterError(
-        `${what}: a map with sharedBuffer stays as it is; close it and map again`,
-      );
-    }
-    if (this.#held) {
-      throw new MMapInvalidParameterError(
-        `${what}: other threads are attached to it, or were terminated without closing it; let ` +
-          "them close it first, or map again",
-      );
-    }
+    if (this.memory === undefined) return;
+    throw new MMapInvalidParameterError(
+      `${what}: a map with sharedBuffer stays as it is; close it and map again`,
+    );
+  }
+
+  /** Throws unless all of the mapping is there, with one protection. */
+  #checkOnePiece(what: string): void {
+    const { uniform } = this.#protections;
+    if (uniform !== undefined && uniform !== UNMAPPED) return;
+    throw new MMapInvalidParameterError(
+      `${what}: its parts differ in protection, or were unmapped by unmapRange(); give them ` +
+        "one protection with mprotect(), or close the map and map again",
+    );
   }
 
   /** Keeps the pages mapped, even through `close()`, until `operation` is over. */
@@ -574,7 +551,7 @@ export class Mapping {
     // A view that was transferred, say to a Worker, is still there: its bytes become zeros and its
     // addresses stay taken, so that whoever has it never touches foreign memory.
     const zeros = this.#moved || this.memory !== undefined;
-    giveBack(this.#holdings, this.#moved && this.#held ? "keep" : zeros ? "blank" : "unmap");
+    giveBack(this.#holdings, zeros ? "blank" : "unmap", this.memory);
   }
 
   #mappedLength(request: MapRequest, size: number): number {

@@ -20,7 +20,7 @@ import {
   openFileAsync,
   type OpenOptions,
 } from "./file.ts";
-import { type MapHandle, Mapping, type MapRequest } from "./mapping.ts";
+import { Mapping, type MapRequest } from "./mapping.ts";
 import * as memory from "./memory_operations.ts";
 import {
   checkSharedName,
@@ -31,6 +31,7 @@ import {
   unlinkNamed,
 } from "./named.ts";
 import * as paging from "./paging.ts";
+import { type MapHandle, Sharing } from "./sharing.ts";
 
 const {
   PROT_READ,
@@ -123,13 +124,18 @@ export class MemoryMap implements Disposable {
 
   readonly #map: Mapping;
 
-  private constructor(what: string, request: MapRequest, handle?: MapHandle) {
+  private constructor(
+    what: string,
+    request: MapRequest,
+    sharing?: Sharing,
+    memory?: WebAssembly.Memory,
+  ) {
     if (request?.platform === undefined) {
       throw new MMapInvalidParameterError(
         "Cannot make a MemoryMap with new: use MemoryMap.open(), createAnonymous() and their kin",
       );
     }
-    this.#map = new Mapping(what, request, this, handle);
+    this.#map = new Mapping(what, request, this, sharing, memory);
   }
 
   /**
@@ -517,7 +523,8 @@ export class MemoryMap implements Disposable {
    *
    * @param handle What {@link MemoryMap.share} gave, after `postMessage`.
    * @throws {MMapClosedError} If all who held the map have closed it.
-   * @throws {MMapInvalidParameterError} If it is not a handle, or one of another process.
+   * @throws {MMapInvalidParameterError} If it is not a handle, or one of another process, or parts of
+   * the map differ in protection.
    *
    * @example
    * ```ts
@@ -534,33 +541,17 @@ export class MemoryMap implements Disposable {
    */
   static attach(handle: MapHandle): MemoryMap {
     const system = platform();
-    const what = "Cannot attach to a map";
-    if (handle?.kind !== "mman map" || !(handle.holders instanceof SharedArrayBuffer)) {
-      throw new MMapInvalidParameterError(
-        `${what} with ${show(handle)}: give what share() returned`,
-      );
-    }
-    if (handle.pid !== process.pid) {
-      throw new MMapInvalidParameterError(
-        `${what} of process ${handle.pid} from process ${process.pid}: between processes, open ` +
-          "the file, or use createNamed() and openNamed()",
-      );
-    }
-    const holders = new Int32Array(handle.holders);
-    let count: number;
-    do {
-      count = Atomics.load(holders, 0);
-      if (count < 1) {
-        throw new MMapClosedError(`${what}: all who held it have closed it; share it again`);
-      }
-    } while (Atomics.compareExchange(holders, 0, count, count + 1) !== count);
-    const { size, prot, flags, offset, path, name, fd } = handle;
+    const sharing = Sharing.join(system, handle);
+    const { size, prot = 0 } = sharing.place;
+    const { fd, ...facts } = sharing.facts;
     // The descriptor belongs to all holders; the last one closes it.
     const file = fd === -1 ? undefined : { fd, close: () => {} };
+    const { path, name, memory } = handle;
     return new MemoryMap(
-      what,
-      { platform: system, size, prot, flags, file, offset, path, name },
-      handle,
+      "Cannot attach to a map",
+      { platform: system, size, prot, file, path, name, ...facts },
+      sharing,
+      memory,
     );
   }
 
@@ -652,6 +643,14 @@ export class MemoryMap implements Disposable {
   /** Bytes of a page, the unit of protection and paging. */
   get pageSize(): number {
     return this.#map.platform.pageSize;
+  }
+
+  /**
+   * The descriptor of the map's file or memfd, -1 without one: to hand the memory to a child process,
+   * which maps it with {@link MemoryMap.createFileMapping}. It belongs to the map; do not close it.
+   */
+  get fd(): number {
+    return this.#map.closed ? -1 : this.#map.fd;
   }
 
   /** The protection given at creation, or by the last `mprotect` of the whole map. */
@@ -1278,11 +1277,29 @@ export class MemoryMap implements Disposable {
 
   /**
    * A small handle that `postMessage` carries to the other threads of this process, where
-   * {@link MemoryMap.attach} turns it into the same memory. While others are attached the map cannot
-   * be resized. A Worker that is terminated before it closes its map never lets go: the memory stays
-   * until the process ends.
+   * {@link MemoryMap.attach} turns it into the same memory. While others are attached nobody can take
+   * the pages away from under them: `resize`, `mprotect` and `unmapRange` are refused. The last to
+   * close gives the memory back.
+   *
+   * A Worker that ends without closing its map holds it no longer once its thread has gone: what was
+   * closed everywhere else is given back at the next `share`, `attach` or `close` of a shared map. On
+   * systems that do not tell whether a thread lives (all but Linux) it stays until the process ends.
    *
    * @throws {MMapClosedError} If the map is closed.
+   * @throws {MMapInvalidParameterError} If parts of the map differ in protection, or were unmapped.
+   *
+   * @example
+   * ```ts
+   * import { MemoryMap } from "@mman/mman";
+   * import { assertEquals } from "@std/assert";
+   *
+   * using map = MemoryMap.createAnonymous(4096);
+   * const program = "self.onmessage = ({ data }) => self.postMessage(data.kind)";
+   * const worker = new Worker(`data:text/javascript,${program}`, { type: "module" });
+   * worker.postMessage(map.share()); // there: MemoryMap.attach(data)
+   * assertEquals(await new Promise((done) => worker.onmessage = (event) => done(event.data)), "mman map");
+   * worker.terminate();
+   * ```
    */
   share(): MapHandle {
     return this.#map.handle();

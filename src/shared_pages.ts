@@ -45,8 +45,8 @@ export function createSharedMemory(what: string, length: number): WebAssembly.Me
     }
   }
   throw new MMapInvalidParameterError(
-    `${what} as a SharedArrayBuffer: this engine has at most 4 GiB of shared memory; map less, or ` +
-      "leave sharedBuffer out",
+    `${what} as a SharedArrayBuffer: this engine has no memory so large (4 GiB everywhere, more with ` +
+      "memory64); map less, or leave sharedBuffer out",
   );
 }
 

@@ -83,14 +83,16 @@ const symbols = {
     result: "isize", // int *: the calling thread's errno
   },
   /**
-   * {@link https://man7.org/linux/man-pages/man2/syscall.2.html | syscall(2)}, for
-   * {@link https://man7.org/linux/man-pages/man2/statx.2.html | statx(2)}, whose structure is the same on
-   * every architecture: older C libraries have no function for it
+   * {@link https://man7.org/linux/man-pages/man2/syscall.2.html | syscall(2)}, for calls that older C
+   * libraries have no function for: {@link https://man7.org/linux/man-pages/man2/statx.2.html | statx(2)},
+   * whose structure is the same on every architecture,
+   * {@link https://man7.org/linux/man-pages/man2/gettid.2.html | gettid(2)} and
+   * {@link https://man7.org/linux/man-pages/man2/tkill.2.html | tkill(2)}
    */
   syscall: {
     parameters: [
-      "isize", //  long number            SYS_statx
-      "isize", //  int dirfd
+      "isize", //  long number            SYS_statx; the rest as statx has it
+      "isize", //  int dirfd              tkill: pid_t tid
       "buffer", // const char *pathname   "" with AT_EMPTY_PATH: dirfd itself
       "isize", //  int flags
       "isize", //  unsigned int mask
@@ -205,8 +207,10 @@ const _SC_PAGESIZE = 30;
 const F_DUPFD_CLOEXEC = 1030;
 const AT_HWCAP = 16n;
 const AT_EMPTY_PATH = 0x1000n;
-/** The number of statx(2), which every architecture has its own. */
+/** Numbers of calls, which every architecture has its own. */
 const SYS_STATX = host().arch === "arm64" ? 291n : 332n;
+const SYS_GETTID = host().arch === "arm64" ? 178n : 186n;
+const SYS_TKILL = host().arch === "arm64" ? 130n : 200n;
 const STATX_TYPE = 0x1n;
 const STATX_SIZE = 0x200n;
 const STATX_LENGTH = 256;
@@ -257,6 +261,7 @@ export function openLinux(runtime: Runtime): Platform {
   const checkFallocate = (error: number): void => {
     if (error !== 0) throw new SystemCallError("posix_fallocate", error, errnoName(error));
   };
+  let thread: number | undefined;
   let offThread: OffThreadFunctions<typeof slowSymbols> | undefined;
   const later = (): OffThreadFunctions<typeof slowSymbols> =>
     offThread ??= runtime.dlopenOffThread(library, slowSymbols, "__errno_location");
@@ -360,6 +365,15 @@ export function openLinux(runtime: Runtime): Platform {
     },
     unlinkNamed(name: string): void {
       nodeFs().unlinkSync(namedPath(name));
+    },
+    threadId(): number {
+      return thread ??= Number(libc.syscall(SYS_GETTID, 0n, null, 0n, 0n, null));
+    },
+    isThreadAlive(number: number): boolean {
+      // Signal 0 is none: only whether it could be sent. A number that another process has by now
+      // counts as alive.
+      const result = Number(libc.syscall(SYS_TKILL, BigInt(number), null, 0n, 0n, null));
+      return result !== -1 || errnoName(errno()) !== "ESRCH";
     },
     hugePageSize(): number {
       // The block size of hugetlbfs is its page size; asking /proc would need a permission.

@@ -240,6 +240,10 @@ export interface Platform {
   openNamed?(name: string, options: NamedOptions): NamedMemory;
   /** Takes a name of shared memory away; who has it mapped keeps it. */
   unlinkNamed?(name: string): void;
+  /** The calling thread's number, never 0 and unlike that of any living thread of this process. */
+  threadId?(): number;
+  /** Whether a thread of that number lives. */
+  isThreadAlive?(thread: number): boolean;
   /** Bytes of a huge page of the default pool. */
   hugePageSize?(): number;
   /** A descriptor that stands for a HANDLE of Windows; never closed. */
