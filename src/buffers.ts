@@ -20,7 +20,12 @@ export interface Views {
 }
 
 /** Keeps a map alive as long as one of its buffers, and so any view of it, is. */
-const owners = new WeakMap<ArrayBufferLike, object>();
+const owners = new WeakMap<object, object>();
+
+/** Keeps `owner` alive as long as `part`, something that was handed out, is. */
+export function keepAlive(owner: object, part: object): void {
+  owners.set(part, owner);
+}
 
 /** The ArrayBuffers over one mapping, made as they are asked for. */
 export class Buffers implements Views {
@@ -75,7 +80,7 @@ export class Buffers implements Views {
       buffer = size === 0
         ? new ArrayBuffer(0)
         : this.#runtime.bufferAt(this.#address + BigInt(start), size);
-      owners.set(buffer, this.#owner);
+      keepAlive(this.#owner, buffer);
       this.#windows.set(start, buffer);
     }
     return { buffer, start };

@@ -18,7 +18,7 @@ import { Protections, type Segment, UNMAPPED } from "./protections.ts";
 import { addressOfMemory, createSharedMemory, SharedViews } from "./shared_pages.ts";
 import { type Ending, endPages, type MapHandle, type SharedPlace, Sharing } from "./sharing.ts";
 
-const { PROT_READ, PROT_WRITE, MAP_SHARED } = hostConstants;
+const { PROT_READ, PROT_WRITE, MAP_SHARED, MAP_PRIVATE } = hostConstants;
 
 /** Copies longer than this go piece by piece where one buffer cannot hold a map. */
 const PIECE = 2 ** 30;
@@ -36,16 +36,15 @@ interface Holdings {
   readonly file: Descriptor | undefined;
   /** The size that the file gets at the end. */
   readonly truncateOnClose: number | undefined;
-  /** Whether the pages are those of a `WebAssembly.Memory`, which the engine unmaps. */
-  readonly inMemory: boolean;
+  /** The memory whose pages they are: the engine unmaps them, after they have ended. */
+  readonly memory: WebAssembly.Memory | undefined;
   sharing: Sharing | undefined;
   /** Whether a buffer was handed out, which may have been transferred away since. */
   exposed: boolean;
 }
 
-/** @param memory The memory whose pages they are, if they are to be blanked. */
-function giveBack(holdings: Holdings, ending: Ending, memory?: WebAssembly.Memory): void {
-  const { platform, base, length, file, sharing, truncateOnClose } = holdings;
+function giveBack(holdings: Holdings, ending: Ending): void {
+  const { platform, base, length, file, sharing, memory, truncateOnClose } = holdings;
   try {
     if (sharing === undefined) endPages(platform, base, length, ending);
     else sharing.leave(ending, memory);
@@ -64,10 +63,10 @@ function giveBack(holdings: Holdings, ending: Ending, memory?: WebAssembly.Memor
 /**
  * Ends what nobody closed. A buffer that was handed out may live on, transferred to somewhere else, and
  * nobody can tell any more: zero pages take the place of its memory and the addresses stay taken. They
- * cost no memory, and neighbours become one area. The pages of a memory of the engine are gone by now.
+ * cost no memory, and neighbours become one area.
  */
 const finalizers = new FinalizationRegistry<Holdings>((holdings) =>
-  giveBack(holdings, holdings.inMemory ? "leave" : holdings.exposed ? "blank" : "unmap")
+  giveBack(holdings, holdings.memory !== undefined || holdings.exposed ? "blank" : "unmap")
 );
 
 /** What to map. */
@@ -125,7 +124,7 @@ export class Mapping {
   #pins = 0;
 
   /** The memory whose pages the mapping lies over, with `sharedBuffer`. */
-  readonly memory: WebAssembly.Memory | undefined;
+  readonly #memory: WebAssembly.Memory | undefined;
 
   /** Called, without arguments, when the map closes, while its bytes are still there. */
   readonly closing: Set<() => void> = new Set();
@@ -149,38 +148,38 @@ export class Mapping {
     const slack = offset % platform.allocationGranularity;
     const place = sharing?.place;
     const length = place?.length ?? this.#mappedLength(request, size);
+    this.#request = request;
     this.platform = platform;
     this.flags = flags;
     this.offset = offset;
     this.path = path;
     this.name = name;
-    this.memory = memory ??
+    this.#memory = memory ??
       (request.sharedBuffer === true ? createSharedMemory(what, length) : undefined);
     const base = place?.base ?? this.#mapPages(what, request, length, offset - slack);
     this.addr = length === 0 ? 0n : base + BigInt(slack);
     this.size = size;
     this.prot = prot;
     this.#owner = owner;
-    this.#request = request;
     this.#holdings = {
       platform,
       base,
       length,
       file,
       truncateOnClose: request.truncateOnClose,
-      inMemory: this.memory !== undefined,
+      memory: this.#memory,
       exposed: false,
       sharing,
     };
-    this.#buffers = this.memory === undefined
+    this.#buffers = this.#memory === undefined
       ? new Buffers(platform.runtime, this.addr, size, owner)
-      : new SharedViews(this.memory, slack, size);
+      : new SharedViews(this.#memory, slack, size, owner);
     this.#protections = new Protections(size, prot);
     if (sharing === undefined) {
       try {
         this.#settle();
       } catch (error) {
-        if (length > 0 && this.memory === undefined) platform.unmap(base, length);
+        endPages(platform, base, length, this.#memory === undefined ? "unmap" : "blank");
         throw explain(what, error);
       }
     }
@@ -193,20 +192,36 @@ export class Mapping {
     if (length === 0) return 0n;
     const fd = file?.fd ?? -1;
     try {
-      if (this.memory === undefined) return platform.map(length, prot, flags, fd, offset);
+      if (this.#memory === undefined) return platform.map(length, prot, flags, fd, offset);
       if (platform.mapOver === undefined) {
         throw new MMapInvalidParameterError(
           `${what} as a SharedArrayBuffer: ${platform.name} cannot map over pages; leave ` +
             "sharedBuffer out",
         );
       }
-      const base = addressOfMemory(platform.runtime, this.memory);
-      platform.mapOver(base, length, prot, flags, fd, offset);
+      if (platform.runtime.wipesMemory && fd !== -1 && this.shared && !this.#isReadOnlyFile) {
+        throw new MMapInvalidParameterError(
+          `${what} as a SharedArrayBuffer: a Worker of ${platform.runtime.name} that is terminated would ` +
+            "fill it with zeros; map it in the main thread, and share() it with the Worker",
+        );
+      }
+      const base = addressOfMemory(platform.runtime, this.#memory);
+      // An engine may make its memory writable when it frees it, and Bun's ends the process if it cannot,
+      // as with shared pages of a file that is open for reading only. Nobody writes these: private
+      // pages are the file's, too.
+      const mapFlags = this.#isReadOnlyFile ? flags & ~MAP_SHARED | MAP_PRIVATE : flags;
+      platform.mapOver(base, length, prot, mapFlags, fd, offset);
       return base;
     } catch (error) {
       const cure = request.unit === undefined ? undefined : NO_HUGE_PAGES;
       throw explain(what, error, MMapAllocationError, cure);
     }
+  }
+
+  /** Whether it is a shared map of a file that may only be read. */
+  get #isReadOnlyFile(): boolean {
+    const { file, prot } = this.#request;
+    return file !== undefined && this.shared && (prot & PROT_WRITE) === 0;
   }
 
   /** A handle for other threads. */
@@ -224,7 +239,12 @@ export class Mapping {
       const facts = { flags, offset, fd, truncateOnClose, unit: this.#request.unit };
       holdings.sharing = Sharing.begin(platform, facts, this.#place);
     }
-    return holdings.sharing.handle(this.path, this.name, this.memory);
+    return holdings.sharing.handle(this.path, this.name, this.#memory);
+  }
+
+  /** That memory as users get it. */
+  get memory(): WebAssembly.Memory | undefined {
+    return this.#buffers instanceof SharedViews ? this.#buffers.memory : undefined;
   }
 
   /** Where the mapping lies, for other threads. */
@@ -419,6 +439,11 @@ export class Mapping {
     const pages = this.pagesAround("protect", offset, length);
     if (pages === undefined) return;
     const what = `Cannot protect ${length} bytes at offset ${offset}`;
+    if (this.#memory !== undefined && this.#isReadOnlyFile && (prot & PROT_WRITE) !== 0) {
+      throw new MMapProtectionError(
+        `${what} with PROT_WRITE: the map is read only; open it with mode "r+"`,
+      );
+    }
     this.#alone(what, () => {
       this.call(what, () => this.platform.protect(pages.address, pages.length, prot));
       const start = Number(pages.address - this.addr);
@@ -498,7 +523,7 @@ export class Mapping {
 
   /** Throws if the pages must stay as they are. */
   #checkMovable(what: string): void {
-    if (this.memory === undefined) return;
+    if (this.#memory === undefined) return;
     throw new MMapInvalidParameterError(
       `${what}: a map with sharedBuffer stays as it is; close it and map again`,
     );
@@ -550,8 +575,8 @@ export class Mapping {
   #end(): void {
     // A view that was transferred, say to a Worker, is still there: its bytes become zeros and its
     // addresses stay taken, so that whoever has it never touches foreign memory.
-    const zeros = this.#moved || this.memory !== undefined;
-    giveBack(this.#holdings, zeros ? "blank" : "unmap", this.memory);
+    const zeros = this.#moved || this.#memory !== undefined;
+    giveBack(this.#holdings, zeros ? "blank" : "unmap");
   }
 
   #mappedLength(request: MapRequest, size: number): number {

@@ -8,7 +8,7 @@
 import { allocateAsync, type AsyncOptions, msyncAsync, prefaultAsync } from "./background.ts";
 import { checkBits, checkInteger, checkName, checkOptionKeys, checkSignal, show } from "./check.ts";
 import { Cursor } from "./cursor.ts";
-import { MMapAllocationError, MMapClosedError, MMapInvalidParameterError } from "./errors.ts";
+import { MMapAllocationError, MMapInvalidParameterError } from "./errors.ts";
 import { explain } from "./explain.ts";
 import { hostConstants, platform } from "./ffi/host.ts";
 import type { MemoryStats, Platform } from "./ffi/platform.ts";
@@ -687,8 +687,9 @@ export class MemoryMap implements Disposable {
 
   /**
    * The buffer behind {@link MemoryMap.bytes}, zero copy. With `sharedBuffer` it is a SharedArrayBuffer
-   * that may begin before the map and end behind it: post `{ buffer, byteOffset, length }` of `bytes`.
-   * A buffer that was transferred away shows zeros after `close()`.
+   * that may begin before the map and end behind it: post `bytes`, which knows its place in it. A
+   * buffer that was transferred or posted shows zeros after `close()`, and does not keep the map
+   * from being collected: keep the map, or `attach` there.
    *
    * @throws {MMapClosedError} If the map is closed.
    * @throws {MMapInvalidParameterError} If the map is larger than one ArrayBuffer can be.
@@ -863,7 +864,8 @@ export class MemoryMap implements Disposable {
    * @param offset Bytes from the start of the map. Default 0.
    * @param length Bytes. Default: to the end of the map. Every page that the range touches changes.
    * @throws {MMapProtectionError} If the file is not open for it.
-   * @throws {MMapInvalidParameterError} If the range is not in the map or `prot` is unknown.
+   * @throws {MMapInvalidParameterError} If the range is not in the map, `prot` is unknown, or
+   * other threads are attached to the map.
    * @throws {MMapClosedError} If the map is closed.
    */
   mprotect(prot: number, offset: number = 0, length: number = this.size - offset): void {

@@ -3,7 +3,7 @@
  * mapping laid over them. It posts to Workers as it is, `Atomics.wait` works on it, and a WebAssembly
  * module that imports the memory computes on the mapped bytes in place.
  */
-import type { Views } from "./buffers.ts";
+import { keepAlive, type Views } from "./buffers.ts";
 import { MMapAllocationError, MMapInvalidParameterError } from "./errors.ts";
 import type { Runtime } from "./ffi/runtime.ts";
 
@@ -59,19 +59,31 @@ export function addressOfMemory(runtime: Runtime, memory: WebAssembly.Memory): b
 export class SharedViews implements Views {
   readonly limit: number = Number.MAX_SAFE_INTEGER;
   readonly span: number;
-  readonly #memory: WebAssembly.Memory;
+  /**
+   * The memory for users: a second object over the same pages, so that the first one can be kept until
+   * the pages have ended without being what keeps the map from ending. No engine may have mapped pages
+   * back: Bun's ends the process when it cannot make them writable.
+   */
+  readonly memory: WebAssembly.Memory;
   readonly #offset: number;
 
-  /** @param offset Where the mapping starts in the memory. @param size Bytes of the mapping. */
-  constructor(memory: WebAssembly.Memory, offset: number, size: number) {
-    this.#memory = memory;
+  /**
+   * @param memory The memory that the pages lie over.
+   * @param offset Where the mapping starts in it.
+   * @param size Bytes of the mapping.
+   * @param owner Kept alive by the buffer and the memory.
+   */
+  constructor(memory: WebAssembly.Memory, offset: number, size: number, owner: object) {
+    this.memory = structuredClone(memory);
     this.#offset = offset;
     this.span = size;
+    keepAlive(owner, this.memory);
+    keepAlive(owner, this.memory.buffer);
   }
 
   covering(): { buffer: ArrayBuffer; start: number } {
     // The types of views name ArrayBuffer; a SharedArrayBuffer serves wherever bytes are touched.
-    return { buffer: this.#memory.buffer as unknown as ArrayBuffer, start: -this.#offset };
+    return { buffer: this.memory.buffer as unknown as ArrayBuffer, start: -this.#offset };
   }
 
   detach(): boolean {

@@ -99,16 +99,14 @@ export interface SharedPlace {
   readonly prot: number | undefined;
 }
 
-/**
- * How pages end: unmapped, turned into zeros because a view of them may live on, or left to the
- * engine whose memory they are.
- */
-export type Ending = "unmap" | "blank" | "leave";
+/** How pages end: unmapped, or turned into zeros because a view of them may live on. */
+export type Ending = "unmap" | "blank";
 
 /** Ends pages. */
 export function endPages(platform: Platform, base: bigint, length: number, ending: Ending): void {
-  if (length > 0 && ending === "unmap") platform.unmap(base, length);
-  if (length > 0 && ending === "blank") platform.blank(base, length);
+  if (length === 0) return;
+  if (ending === "unmap") platform.unmap(base, length);
+  else platform.blank(base, length);
 }
 
 /** What this thread has left to others, by the address of its record. */
@@ -274,8 +272,7 @@ export class Sharing {
     if (ending === "blank") Atomics.store(words, BLANK_OFFSET / 4, 1);
     if (this.#place !== -1) Atomics.store(words, this.#place, 0);
     if (Atomics.sub(words, HOLDERS_OFFSET / 4, 1) === 1) this.#end(ending);
-    // The engine unmaps what was left to it, when nobody has the memory any more.
-    else if (ending !== "leave") leftToOthers.set(this.#address, { sharing: this, memory });
+    else leftToOthers.set(this.#address, { sharing: this, memory });
     endOrphans();
   }
 

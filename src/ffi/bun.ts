@@ -39,6 +39,7 @@ export function bunRuntime(): Runtime | undefined {
   return {
     name: "Bun",
     maxBufferLength: 2 ** 32,
+    wipesMemory: !process.getBuiltinModule("node:worker_threads").isMainThread,
     dlopen<const T extends SymbolTable>(library: string, table: T): Functions<T> {
       return ffi.dlopen(library, translate(table)).symbols as Functions<T>;
     },

@@ -17,6 +17,7 @@ export function denoRuntime(): Runtime | undefined {
   return {
     name: "Deno",
     maxBufferLength: Number.MAX_SAFE_INTEGER,
+    wipesMemory: false,
     dlopen<const T extends SymbolTable>(library: string, table: T): Functions<T> {
       // The type names of a symbol table are Deno's own.
       return Deno.dlopen(library, table as Deno.ForeignLibraryInterface)

@@ -48,6 +48,7 @@ export function nodeRuntime(): Runtime {
   return {
     name: "Node",
     maxBufferLength: Number.MAX_SAFE_INTEGER,
+    wipesMemory: false,
     dlopen<const T extends SymbolTable>(library: string, table: T): Functions<T> {
       return ffi.dlopen(library, translate(table)).functions as Functions<T>;
     },

@@ -63,6 +63,11 @@ export interface Runtime {
   /** Bytes that one ArrayBuffer can hold at most. */
   readonly maxBufferLength: number;
   /**
+   * Whether the engine writes zeros into memories of WebAssembly that this thread leaves behind when it
+   * ends: what is mapped there loses its bytes.
+   */
+  readonly wipesMemory: boolean;
+  /**
    * Opens a library and binds its functions; it stays open as long as the process.
    *
    * @throws {Error} The runtime's own error if the library or a symbol is missing, or a permission.
