@@ -1,5 +1,5 @@
 /** Named shared memory: names and options checked, failures explained. */
-import { checkInteger, checkOptionKeys, show } from "./check.ts";
+import { checkBits, checkInteger, checkOptionKeys, show } from "./check.ts";
 import { MMapInvalidParameterError } from "./errors.ts";
 import { explain } from "./explain.ts";
 import type { NamedMemory, Platform } from "./ffi/platform.ts";
@@ -59,7 +59,7 @@ export function createNamed(
   checkOptionKeys("createNamed", options, ["permissions", "owned", "sharedBuffer"]);
   const { permissions = 0o600, owned = false } = options;
   checkInteger("a size in bytes", size, 1);
-  checkInteger("permission bits", permissions, 0);
+  checkBits("permission bits", permissions, 0o777, "bits of 0o777");
   if (platform.openNamed === undefined) throw lacking(platform);
   try {
     return platform.openNamed(name, { create: { size, permissions }, write: true, owned });
@@ -74,6 +74,12 @@ export function createNamed(
     );
   }
 }
+
+const openingCures: Readonly<Record<string, string>> = {
+  ENOENT: "nobody has created it; use createNamed()",
+  ELOOP: "the name is a symbolic link, which is refused; take it away with unlinkNamed()",
+  ENODEV: "what has the name is no shared memory; use another name",
+};
 
 /** Opens the memory of a name. */
 export function openNamed(
@@ -94,17 +100,9 @@ export function openNamed(
   try {
     memory = platform.openNamed(name, { create: undefined, write: mode === "r+", owned: false });
   } catch (error) {
-    const code = (error as { code?: unknown }).code;
-    throw explain(
-      `Cannot open shared memory ${show(name)}`,
-      error,
-      undefined,
-      code === "ENOENT"
-        ? "nobody has created it; use createNamed()"
-        : code === "ELOOP"
-        ? "the name is a symbolic link, which is refused; take it away with unlinkNamed()"
-        : undefined,
-    );
+    const { code } = error as { code?: string };
+    const what = `Cannot open shared memory ${show(name)}`;
+    throw explain(what, error, undefined, openingCures[code ?? ""]);
   }
   if (size === undefined || size <= memory.size) return memory;
   memory.close();

@@ -165,13 +165,14 @@ long syscall(long, ...);
     MFD_CLOEXEC: 1,
     MFD_ALLOW_SEALING: 2,
     MFD_HUGETLB: 4,
+    ENODEV: 19,
     PAGEMAP_SCAN: 0xc0606610,
     PAGE_IS_PRESENT: 1n << 3n,
     PAGE_IS_HUGE: 1n << 6n,
   },
   own: [
     "FILE_MAP_EXECUTE",
-    "OWNED_BIT",
+    ...["OWNED_BIT", "PERMISSION_BITS", "DRAFT_LIFE_MS"],
     ...["PAGEMAP_ENTRY", "PRESENT", "SWAPPED", "EXCLUSIVE"],
     ...["SCAN_FIELDS", "SCAN_START", "SCAN_WALK_END", "SCAN_VECTOR", "SCAN_ALL_OF"],
     ...["SCAN_RETURNED", "REGION_FIELDS", "REGIONS", "STABLE_LENGTH", "SCRATCH_LENGTH"],
@@ -445,6 +446,7 @@ function listen(
   const runtime: Runtime = {
     name: "Deno",
     maxBufferLength: 2 ** 32,
+    wipesMemory: false,
     dlopen: (library, table) => bind(library, table, false) as never,
     dlopenOffThread: (library, table) => bind(library, table, true) as never,
     bufferAt: (_, length) => new ArrayBuffer(length),
@@ -579,7 +581,9 @@ const systemCalls: Readonly<Record<string, readonly [x64: number, arm64: number]
   munmap: [11, 215],
   prctl: [157, 167],
   rt_sigaction: [13, 134],
+  gettid: [186, 178],
   statx: [332, 291],
+  tkill: [200, 130],
   write: [1, 64],
 };
 const processors = ["x64", "arm64"] as const;

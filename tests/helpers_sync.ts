@@ -89,6 +89,11 @@ export function executableOf(name: RuntimeName): string | undefined {
   return found.get(name);
 }
 
+/** The command that runs a program under a runtime that is here. */
+export function commandOf(name: RuntimeName): string[] {
+  return [executableOf(name)!, ...startArguments[name]];
+}
+
 /** Tests that need several runtimes at once. */
 export function skipWithout(...names: readonly RuntimeName[]): Skip {
   const missing = names.find((name) => executableOf(name) === undefined);
@@ -118,9 +123,10 @@ export function startPeer(
   const script = fileURLToPath(new URL(`./fixtures/${name}`, import.meta.url));
   // Inside `node --test` a child would report its own tests to the parent.
   const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+  const [command = "", ...start] = commandOf(runtime);
   const child: ChildProcess = spawn(
-    executableOf(runtime)!,
-    [...startArguments[runtime], script, ...args.map(String)],
+    command,
+    [...start, script, ...args.map(String)],
     { env: { ...env, ...environment, NO_COLOR: "1" }, stdio: ["pipe", "pipe", "inherit"] },
   );
   let text = "";

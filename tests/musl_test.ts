@@ -45,6 +45,7 @@ function fakeRuntime(
   const runtime: Runtime = {
     name: "Bun",
     maxBufferLength: 2 ** 32,
+    wipesMemory: false,
     dlopen: (library, table) => open(library, table, 0),
     dlopenOffThread: (library, table) =>
       open(library, table, Promise.resolve({ result: 0, errno: undefined })),

@@ -1,4 +1,5 @@
 /** The Runtime port for Bun, over `bun:ffi`. */
+import { nodeWorkers } from "./builtin.ts";
 import { openOffThread, withErrno } from "./off_thread.ts";
 import type { Functions, NativeType, OffThreadFunctions, Runtime, SymbolTable } from "./runtime.ts";
 
@@ -39,7 +40,9 @@ export function bunRuntime(): Runtime | undefined {
   return {
     name: "Bun",
     maxBufferLength: 2 ** 32,
-    wipesMemory: !process.getBuiltinModule("node:worker_threads").isMainThread,
+    get wipesMemory(): boolean {
+      return !nodeWorkers().isMainThread;
+    },
     dlopen<const T extends SymbolTable>(library: string, table: T): Functions<T> {
       return ffi.dlopen(library, translate(table)).symbols as Functions<T>;
     },
