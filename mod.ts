@@ -22,12 +22,14 @@ export * from "./src/errors.ts";
 export {
   allocationGranularity,
   type AnonymousOptions,
+  type MapFor,
   type MemfdMapOptions,
   MemoryMap,
   mlockAll,
   mmapRegion,
   munlockAll,
   pageSize,
+  type SharedMemoryMap,
   type TypedArrayConstructor,
 } from "./src/memory_map.ts";
 export type { AsyncOptions } from "./src/background.ts";

@@ -6,7 +6,7 @@ import { nodeFs, nodeUrl } from "./ffi/builtin.ts";
 import type { FileInfo, Platform } from "./ffi/platform.ts";
 
 /** How {@link MemoryMap.open} opens and maps a file. */
-export interface OpenOptions {
+export interface OpenOptions<Shared extends boolean = boolean> {
   /**
    * - `"r"` (default): read only.
    * - `"r+"`: read and write; changes reach the file. The file must exist.
@@ -49,7 +49,7 @@ export interface OpenOptions {
   /**
    * Make `buffer` a true SharedArrayBuffer: see {@link AnonymousOptions}. Default false.
    */
-  sharedBuffer?: boolean;
+  sharedBuffer?: Shared;
   /** A name of the user's, kept as `map.name`. */
   name?: string;
 }

@@ -57,8 +57,20 @@ export interface TypedArrayConstructor<T> {
   new (buffer: ArrayBuffer, byteOffset: number, length: number): T;
 }
 
+/**
+ * A map made with `sharedBuffer: true`. Views that the map hands out are typed as all others, over an
+ * ArrayBuffer; those made of this buffer are not.
+ */
+export interface SharedMemoryMap extends MemoryMap {
+  /** The buffer behind `bytes`, which begins at `wasmOffset`. */
+  readonly buffer: SharedArrayBuffer;
+}
+
+/** The map that options with a certain `sharedBuffer` give. */
+export type MapFor<Shared extends boolean> = Shared extends true ? SharedMemoryMap : MemoryMap;
+
 /** Further options of {@link MemoryMap.createAnonymous}. */
-export interface AnonymousOptions {
+export interface AnonymousOptions<Shared extends boolean = boolean> {
   /** A name that the system's tools show, in `/proc/self/maps` on Linux 5.17 with that option. */
   name?: string;
   /** Use huge pages of the reserved pool (`vm.nr_hugepages`). Linux. Default false. */
@@ -71,17 +83,17 @@ export interface AnonymousOptions {
    * `close()` leaves zeros behind. Up to 4 GiB, more where the engine has memory64. Linux, macOS.
    * Default false.
    */
-  sharedBuffer?: boolean;
+  sharedBuffer?: Shared;
 }
 
 /** Options of {@link MemoryMap.createMemfd}. */
-export interface MemfdMapOptions {
+export interface MemfdMapOptions<Shared extends boolean = boolean> {
   /** A name that the system's tools show. Default `"mman"`. */
   name?: string;
   /** Use huge pages of the reserved pool (`vm.nr_hugepages`). Default false. */
   hugePages?: boolean;
   /** Make `buffer` a SharedArrayBuffer: see {@link AnonymousOptions}. Default false. */
-  sharedBuffer?: boolean;
+  sharedBuffer?: Shared;
 }
 
 const anonymousOptionNames = ["name", "hugePages", "populate", "sharedBuffer", "signal"];
@@ -159,12 +171,12 @@ export class MemoryMap implements Disposable {
    * assertEquals(map.bytes[0], 0);
    * ```
    */
-  static createAnonymous(
+  static createAnonymous<Shared extends boolean = false>(
     size: number,
     prot: number = PROT_READ | PROT_WRITE,
     flags: number = MAP_PRIVATE | MAP_ANONYMOUS,
-    options: AnonymousOptions = {},
-  ): MemoryMap {
+    options: AnonymousOptions<Shared> = {},
+  ): MapFor<Shared> {
     checkInteger("a size in bytes", size, 1);
     const system = platform();
     checkProt(prot);
@@ -187,7 +199,7 @@ export class MemoryMap implements Disposable {
       sharedBuffer: options.sharedBuffer === true,
       ...(unit === undefined ? {} : { unit }),
     });
-    return options.populate === true ? map.#populated() : map;
+    return (options.populate === true ? map.#populated() : map) as MapFor<Shared>;
   }
 
   /**
@@ -208,16 +220,16 @@ export class MemoryMap implements Disposable {
    * assertEquals(map.residency().every((page) => page === 1), true);
    * ```
    */
-  static async createAnonymousAsync(
+  static async createAnonymousAsync<Shared extends boolean = false>(
     size: number,
     prot: number = PROT_READ | PROT_WRITE,
     flags: number = MAP_PRIVATE | MAP_ANONYMOUS,
-    options: Omit<AnonymousOptions, "populate"> & AsyncOptions = {},
-  ): Promise<MemoryMap> {
+    options: Omit<AnonymousOptions<Shared>, "populate"> & AsyncOptions = {},
+  ): Promise<MapFor<Shared>> {
     checkSignal(options.signal);
     options.signal?.throwIfAborted();
     const map = MemoryMap.createAnonymous(size, prot, flags, options);
-    return await map.#populatedAsync(options);
+    return await map.#populatedAsync(options) as MapFor<Shared>;
   }
 
   /**
@@ -242,7 +254,10 @@ export class MemoryMap implements Disposable {
    * assertEquals(new TextDecoder().decode(map.read(6)), "shared");
    * ```
    */
-  static createMemfd(size: number, options: MemfdMapOptions = {}): MemoryMap {
+  static createMemfd<Shared extends boolean = false>(
+    size: number,
+    options: MemfdMapOptions<Shared> = {},
+  ): MapFor<Shared> {
     checkInteger("a size in bytes", size, 1);
     const system = platform();
     checkOptionKeys("createMemfd", options, ["name", "hugePages", "sharedBuffer"]);
@@ -267,7 +282,7 @@ export class MemoryMap implements Disposable {
           name,
           sharedBuffer,
           ...(unit === undefined ? {} : { unit }),
-        });
+        }) as MapFor<Shared>;
       } catch (error) {
         file.close();
         throw error;
@@ -375,7 +390,10 @@ export class MemoryMap implements Disposable {
    * assertEquals(readFileSync(path).readDoubleLE(8), 2.5);
    * ```
    */
-  static open(path: string | URL, options: OpenOptions = {}): MemoryMap {
+  static open<Shared extends boolean = false>(
+    path: string | URL,
+    options: OpenOptions<Shared> = {},
+  ): MapFor<Shared> {
     const system = platform();
     const file = openFile(system, path, options);
     let map: MemoryMap;
@@ -397,7 +415,7 @@ export class MemoryMap implements Disposable {
       MemoryMap.#abandon(map, file);
       throw error;
     }
-    return map;
+    return map as MapFor<Shared>;
   }
 
   /**
@@ -418,10 +436,10 @@ export class MemoryMap implements Disposable {
    * assertEquals(map.size, 4096);
    * ```
    */
-  static async openAsync(
+  static async openAsync<Shared extends boolean = false>(
     path: string | URL,
-    options: OpenOptions & AsyncOptions = {},
-  ): Promise<MemoryMap> {
+    options: OpenOptions<Shared> & AsyncOptions = {},
+  ): Promise<MapFor<Shared>> {
     checkSignal(options.signal);
     options.signal?.throwIfAborted();
     const system = platform();
@@ -440,7 +458,7 @@ export class MemoryMap implements Disposable {
       MemoryMap.#abandon(map, file);
       throw error;
     }
-    return map;
+    return map as MapFor<Shared>;
   }
 
   /** Ends a map that could not be made as it was asked for, as if it had not been opened. */
@@ -477,13 +495,18 @@ export class MemoryMap implements Disposable {
    * assertEquals(new TextDecoder().decode(theirs.read(5)), "hello");
    * ```
    */
-  static createNamed(name: string, size: number, options: CreateNamedOptions = {}): MemoryMap {
+  static createNamed<Shared extends boolean = false>(
+    name: string,
+    size: number,
+    options: CreateNamedOptions<Shared> = {},
+  ): MapFor<Shared> {
     const system = platform();
     const plain = checkSharedName(name);
     const shared = createNamed(system, plain, size, options);
     try {
       const prot = PROT_READ | PROT_WRITE;
-      return MemoryMap.#mapNamed(system, plain, shared, size, prot, options.sharedBuffer === true);
+      const { sharedBuffer = false } = options;
+      return MemoryMap.#mapNamed(system, plain, shared, size, prot, sharedBuffer) as MapFor<Shared>;
     } catch (error) {
       if (options.owned !== true) unlinkNamed(system, plain);
       throw error;
@@ -498,13 +521,16 @@ export class MemoryMap implements Disposable {
    * @throws {MMapError} With code `ENOENT` if there is none, `EACCES` without the right to it.
    * @throws {MMapInvalidParameterError} If the memory is smaller than `size`.
    */
-  static openNamed(name: string, options: OpenNamedOptions = {}): MemoryMap {
+  static openNamed<Shared extends boolean = false>(
+    name: string,
+    options: OpenNamedOptions<Shared> = {},
+  ): MapFor<Shared> {
     const system = platform();
     const plain = checkSharedName(name);
     const shared = openNamed(system, plain, options);
     const prot = options.mode === "r" ? PROT_READ : PROT_READ | PROT_WRITE;
     const { size = shared.size, sharedBuffer = false } = options;
-    return MemoryMap.#mapNamed(system, plain, shared, size, prot, sharedBuffer);
+    return MemoryMap.#mapNamed(system, plain, shared, size, prot, sharedBuffer) as MapFor<Shared>;
   }
 
   /**

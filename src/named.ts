@@ -5,7 +5,7 @@ import { explain } from "./explain.ts";
 import type { NamedMemory, Platform } from "./ffi/platform.ts";
 
 /** Options of {@link MemoryMap.createNamed}. */
-export interface CreateNamedOptions {
+export interface CreateNamedOptions<Shared extends boolean = boolean> {
   /** Permission bits, before the umask. Default 0o600: this user only. */
   permissions?: number;
   /**
@@ -14,17 +14,17 @@ export interface CreateNamedOptions {
    */
   owned?: boolean;
   /** Make `buffer` a SharedArrayBuffer: see {@link AnonymousOptions}. Default false. */
-  sharedBuffer?: boolean;
+  sharedBuffer?: Shared;
 }
 
 /** Options of {@link MemoryMap.openNamed}. */
-export interface OpenNamedOptions {
+export interface OpenNamedOptions<Shared extends boolean = boolean> {
   /** `"r+"` (default) reads and writes, `"r"` only reads. */
   mode?: "r" | "r+";
   /** Bytes that the memory must have at least; only so many are mapped. Default: all. */
   size?: number;
   /** Make `buffer` a SharedArrayBuffer: see {@link AnonymousOptions}. Default false. */
-  sharedBuffer?: boolean;
+  sharedBuffer?: Shared;
 }
 
 const MAX_NAME_LENGTH = 250;

@@ -90,7 +90,7 @@ export function executableOf(name: RuntimeName): string | undefined {
 }
 
 /** The command that runs a program under a runtime that is here. */
-export function commandOf(name: RuntimeName): string[] {
+export function commandOf(name: RuntimeName = runtimeName): string[] {
   return [executableOf(name)!, ...startArguments[name]];
 }
 

@@ -10,10 +10,12 @@ import {
   MMapClosedError,
   MMapInvalidParameterError,
   MMapProtectionError,
+  type OpenOptions,
   pageSize,
   PROT_NONE,
   PROT_READ,
   PROT_WRITE,
+  type SharedMemoryMap,
 } from "../mod.ts";
 import {
   assertRefused,
@@ -43,7 +45,7 @@ const skipProc = firstReason(skipOutsideLinux, skipWithoutProc);
 const GIB = 2 ** 30;
 
 /** The map's words as a true SharedArrayBuffer has them. */
-function words(map: MemoryMap): Int32Array<SharedArrayBuffer> {
+function words(map: SharedMemoryMap): Int32Array<SharedArrayBuffer> {
   assertInstanceOf(map.buffer, SharedArrayBuffer);
   return new Int32Array(map.buffer, map.wasmOffset, map.size >> 2);
 }
@@ -87,6 +89,16 @@ describe("MemoryMap.buffer with sharedBuffer", { skip }, () => {
       sharedBuffer: true,
     });
     for (const map of [file, anonymous]) assertInstanceOf(map.buffer, SharedArrayBuffer);
+  });
+  test("is typed as one where the option is true, and as either where it may be", () => {
+    using dir = tempDir();
+    const path = dir.file("data", pattern(page));
+    using map = MemoryMap.open(path, { sharedBuffer: true });
+    const shared: SharedArrayBuffer = map.buffer;
+    const options: OpenOptions = { sharedBuffer: true };
+    using perhaps: MemoryMap = MemoryMap.open(path, options);
+    const either: ArrayBuffer | SharedArrayBuffer = perhaps.buffer;
+    for (const buffer of [shared, either]) assertInstanceOf(buffer, SharedArrayBuffer);
   });
   test("is none without the option, and there is no wasmMemory", () => {
     using map = MemoryMap.createAnonymous(page);
