@@ -11,7 +11,7 @@ import {
   openNpy,
 } from "../src/ndarray/mod.ts";
 import { defineRecord } from "../src/records/mod.ts";
-import { assertRefused, fileBytes, skipOnWindows, tempDir } from "./helpers.ts";
+import { assertRefused, fileBytes, skipOnWindows, tempDir, utf8 } from "./helpers.ts";
 
 const doubles = (...values: number[]) => new Uint8Array(Float64Array.from(values).buffer);
 
@@ -282,6 +282,23 @@ describe("NdArray.append()", () => {
     refused(null, "null");
     assertEquals(fileBytes(path), before);
     assertEquals(array.shape, [2, 2]);
+  });
+
+  test("is refused where the header has no room for a longer shape, as other writers leave it", () => {
+    using dir = tempDir();
+    const text = "{'descr': '|u1', 'fortran_order': False, 'shape': (8,), }\n";
+    const preamble = Uint8Array.of(0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, text.length, 0);
+    const bytes = new Uint8Array(10 + text.length + 8);
+    bytes.set(preamble);
+    bytes.set(utf8(text), 10);
+    const path = dir.file("a.npy", bytes);
+    using array = openNpy(path, { mode: "r+" });
+    array.append([7]); // (9,) is no longer than (8,)
+    const before = fileBytes(path);
+    assertRefused(() => array.append([8]), MMapInvalidParameterError, "69 bytes", "68");
+    assertEquals([array.shape, fileBytes(path)], [[9], before]);
+    using again = openNpy(path);
+    assertEquals(again.toArray(), [0, 0, 0, 0, 0, 0, 0, 0, 7]);
   });
 
   test("is refused where the file cannot grow", () => {

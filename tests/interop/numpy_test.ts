@@ -82,6 +82,27 @@ print(json.dumps(out))`;
     assertEquals(JSON.parse(runPython(program, [dir.path])), [expected, expected]);
   });
 
+  test("append() makes of what np.save wrote what np.save writes of all rows, byte by byte", () => {
+    using dir = tempDir();
+    const program = `
+import sys
+import numpy as np
+for name, t in [("a", "<f8"), ("b", ">i2"), ("c", "<c8")]:
+    rows = (np.arange(1200 * 2) % 100).reshape(1200, 2).astype(t)
+    for n in [0, 7, 9, 10, 99, 101, 1200]:
+        np.save(f"{sys.argv[1]}/{name}{n}.npy", rows[:n])`;
+    runPython(program, [dir.path]);
+    for (const name of ["a", "b", "c"]) {
+      using all = openNpy(dir.file(`${name}1200.npy`));
+      using grown: NdArray = openNpy(dir.file(`${name}0.npy`), { mode: "r+" });
+      for (const rows of [7, 9, 10, 99, 101, 1200]) {
+        grown.append([...all.slice(grown.shape[0], rows)] as number[]);
+        const [ours, theirs] = [0, rows].map((n) => fileBytes(dir.file(`${name}${n}.npy`)));
+        assertEquals(ours, theirs, `${grown.dtype}, ${rows} rows`);
+      }
+    }
+  });
+
   test("np.memmap and MappedArray have the same files in common, in all modes", () => {
     using dir = tempDir();
     const path = dir.file("raw");
