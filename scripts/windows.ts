@@ -59,7 +59,7 @@ async function argumentsFor(
   switch (name) {
     case "bun":
       return [
-        ...["test", "--preload=./scripts/windows/bun_preload.cjs", `--timeout=${BUN_TEST_MS}`],
+        ...["test", `--timeout=${BUN_TEST_MS}`],
         ...["--reporter=junit", `--reporter-outfile=${report}`, ...files],
       ];
     case "deno": {

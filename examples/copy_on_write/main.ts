@@ -5,11 +5,9 @@
  *   examples/copy_on_write/main.ts [doubles]
  */
 import { spawnSync } from "node:child_process";
-import fs from "node:fs";
-import os from "node:os";
-import path from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { TemporaryFolder } from "../common/folder.ts";
 import { createNpy, openNpy } from "../../src/ndarray/mod.ts";
 
 /** What a process sees of the array. */
@@ -49,15 +47,11 @@ export function shareCopyOnWrite(file: string, length: number): Outcome {
 }
 
 if (import.meta.main) {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "mman-copy-on-write-"));
-  try {
-    const length = Number(process.argv[2] ?? 1_000_000);
-    const { parent, child, file } = shareCopyOnWrite(path.join(folder, "ones.npy"), length);
-    console.log(`${length} ones, copy on write in two processes`);
-    console.log(`parent set [0] to 100: sees ${parent.first}, and a sum of ${parent.sum}`);
-    console.log(`child added 6 to [0]:  sees ${child.first}, and a sum of ${child.sum}`);
-    console.log(`the file:              a sum of ${file}`);
-  } finally {
-    fs.rmSync(folder, { recursive: true });
-  }
+  using folder = new TemporaryFolder();
+  const length = Number(process.argv[2] ?? 1_000_000);
+  const { parent, child, file } = shareCopyOnWrite(folder.file("ones.npy"), length);
+  console.log(`${length} ones, copy on write in two processes`);
+  console.log(`parent set [0] to 100: sees ${parent.first}, and a sum of ${parent.sum}`);
+  console.log(`child added 6 to [0]:  sees ${child.first}, and a sum of ${child.sum}`);
+  console.log(`the file:              a sum of ${file}`);
 }

@@ -4,30 +4,24 @@
  *
  *   examples/median/main.ts [mebibytes]
  */
-import fs from "node:fs";
-import os from "node:os";
-import path from "node:path";
 import process from "node:process";
+import { TemporaryFolder } from "../common/folder.ts";
 import { writeIntegers } from "./integers.ts";
 import { estimatedMedian, exactMedian } from "./median.ts";
 
 if (import.meta.main) {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "mman-median-"));
-  try {
-    const file = path.join(folder, "integers");
-    const mebibytes = Number(process.argv[2] ?? 256);
-    writeIntegers(file, mebibytes);
-    console.log(`${mebibytes} MiB of 16-bit integers`);
-    for (const workers of [1, 2]) {
-      const start = performance.now();
-      const median = await exactMedian(file, workers);
-      const milliseconds = performance.now() - start;
-      console.log(`${workers} worker(s): exactly ${median}, in ${milliseconds.toFixed(0)} ms`);
-    }
+  using folder = new TemporaryFolder();
+  const file = folder.file("integers");
+  const mebibytes = Number(process.argv[2] ?? 256);
+  writeIntegers(file, mebibytes);
+  console.log(`${mebibytes} MiB of 16-bit integers`);
+  for (const workers of [1, 2]) {
     const start = performance.now();
-    const estimate = estimatedMedian(file);
-    console.log(`chunks: about ${estimate}, in ${(performance.now() - start).toFixed(0)} ms`);
-  } finally {
-    fs.rmSync(folder, { recursive: true });
+    const median = await exactMedian(file, workers);
+    const milliseconds = performance.now() - start;
+    console.log(`${workers} worker(s): exactly ${median}, in ${milliseconds.toFixed(0)} ms`);
   }
+  const start = performance.now();
+  const estimate = estimatedMedian(file);
+  console.log(`chunks: about ${estimate}, in ${(performance.now() - start).toFixed(0)} ms`);
 }

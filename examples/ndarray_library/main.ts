@@ -2,11 +2,10 @@
  * A numeric library of the ecosystem, `ndarray` with `ndarray-ops`, on the bytes of a `.npy` file: it
  * takes our typed array, shape and strides, computes, and the file has the result. No copies.
  */
-import fs from "node:fs";
-import os from "node:os";
 import path from "node:path";
 import ndarray, { type NdArray as ScijsArray } from "ndarray";
 import ops from "ndarray-ops";
+import { TemporaryFolder } from "../common/folder.ts";
 import { createNpy, type NdArray, openNpy } from "../../src/ndarray/mod.ts";
 
 /** An array of ours as one of `ndarray`'s, over the same bytes. */
@@ -37,13 +36,9 @@ export function compute(folder: string): number {
 }
 
 if (import.meta.main) {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "mman-ndarray-"));
-  try {
-    const sum = compute(folder);
-    using c = openNpy(path.join(folder, "c.npy"), { dtype: "f8" });
-    console.log(`2 a + b' has the sum ${sum}; the file says ${c.sum()}`);
-    console.log(String(c));
-  } finally {
-    fs.rmSync(folder, { recursive: true });
-  }
+  using folder = new TemporaryFolder();
+  const sum = compute(folder.path);
+  using c = openNpy(folder.file("c.npy"), { dtype: "f8" });
+  console.log(`2 a + b' has the sum ${sum}; the file says ${c.sum()}`);
+  console.log(String(c));
 }

@@ -5,9 +5,8 @@
  */
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
-import os from "node:os";
-import path from "node:path";
 import process from "node:process";
+import { TemporaryFolder } from "../common/folder.ts";
 import { MappedArray } from "../../src/ndarray/mod.ts";
 
 /** A file's length, and the bytes that it takes on the disk. */
@@ -35,18 +34,14 @@ function sizeOf(file: string): Size {
 }
 
 if (import.meta.main) {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "mman-sparse-"));
-  try {
-    const file = path.join(folder, "sparse");
-    const rows = Number(process.argv[2] ?? 2 ** 30);
-    const { created, sizes } = sparseArray(file, rows);
-    console.log(`${rows} x 3 doubles created in ${created.toFixed(1)} ms`);
-    for (const { ls, du } of sizes) console.log(`ls: ${ls} bytes, du: ${du} bytes`);
-    for (const [command, ...flags] of [["ls", "-lsh"], ["du", "-h"]] as const) {
-      const { stdout } = spawnSync(command, [...flags, file], { encoding: "utf8" });
-      if (stdout) console.log(`${command}: ${stdout.trim()}`);
-    }
-  } finally {
-    fs.rmSync(folder, { recursive: true });
+  using folder = new TemporaryFolder();
+  const file = folder.file("sparse");
+  const rows = Number(process.argv[2] ?? 2 ** 30);
+  const { created, sizes } = sparseArray(file, rows);
+  console.log(`${rows} x 3 doubles created in ${created.toFixed(1)} ms`);
+  for (const { ls, du } of sizes) console.log(`ls: ${ls} bytes, du: ${du} bytes`);
+  for (const [command, ...flags] of [["ls", "-lsh"], ["du", "-h"]] as const) {
+    const { stdout } = spawnSync(command, [...flags, file], { encoding: "utf8" });
+    if (stdout) console.log(`${command}: ${stdout.trim()}`);
   }
 }

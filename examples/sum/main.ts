@@ -4,10 +4,8 @@
  *   examples/sum/main.ts [rows]
  */
 import { spawnSync } from "node:child_process";
-import fs from "node:fs";
-import os from "node:os";
-import path from "node:path";
 import process from "node:process";
+import { TemporaryFolder } from "../common/folder.ts";
 import { sumFile, writeDoubles } from "./sum.ts";
 
 const NUMPY = `
@@ -20,20 +18,16 @@ for _ in range(5):
 `;
 
 if (import.meta.main) {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "mman-sum-"));
-  try {
-    const file = path.join(folder, "doubles.npy");
-    writeDoubles(file, Number(process.argv[2] ?? 10_000_000));
-    for (let round = 0; round < 5; round++) {
-      const start = performance.now();
-      const total = sumFile(file);
-      const milliseconds = performance.now() - start;
-      console.log(`mman:  ${total.toFixed(6)} in ${milliseconds.toFixed(1)} ms`);
-    }
-    const python = process.platform === "win32" ? "python" : "python3";
-    const { status, stdout } = spawnSync(python, ["-c", NUMPY, file], { encoding: "utf8" });
-    console.log(status === 0 ? stdout.trimEnd() : "NumPy: not there");
-  } finally {
-    fs.rmSync(folder, { recursive: true });
+  using folder = new TemporaryFolder();
+  const file = folder.file("doubles.npy");
+  writeDoubles(file, Number(process.argv[2] ?? 10_000_000));
+  for (let round = 0; round < 5; round++) {
+    const start = performance.now();
+    const total = sumFile(file);
+    const milliseconds = performance.now() - start;
+    console.log(`mman:  ${total.toFixed(6)} in ${milliseconds.toFixed(1)} ms`);
   }
+  const python = process.platform === "win32" ? "python" : "python3";
+  const { status, stdout } = spawnSync(python, ["-c", NUMPY, file], { encoding: "utf8" });
+  console.log(status === 0 ? stdout.trimEnd() : "NumPy: not there");
 }

@@ -153,6 +153,7 @@ export async function prepareWine(): Promise<Wine> {
       WINEDLLOVERRIDES: "mscoree,mshtml=", // nobody is there to be asked about .NET and HTML
       DISPLAY: "",
       NO_COLOR: "1",
+      BUN_OPTIONS: "--preload=D:/scripts/windows/bun_preload.cjs", // child processes, too
       NODE_OPTIONS: "--import=file:///D:/scripts/windows/node_preload.mjs", // child processes, too
       ...await certificates(),
     };
