@@ -14,8 +14,8 @@ import type { Platform } from "./ffi/platform.ts";
  *   +--------------+--------------+--------------+--------------+
  *   | Magic        | Version      | Holders      | Blank        |
  *   +--------------+--------------+--------------+--------------+
- *   | Protection   | Flags        | Descriptor   | Reserved     |
- *   +--------------+--------------+--------------+--------------+
+ *   | Protection   | Flags        | Descriptor f64              |
+ *   +--------------+--------------+-----------------------------+
  *   | Base f64                    | Length f64                  |
  *   +-----------------------------+-----------------------------+
  *   | Size f64                    | Offset f64                  |
@@ -33,9 +33,9 @@ const BLANK_OFFSET = HOLDERS_OFFSET + 4;
 /** {@link MIXED} while its parts differ. */
 const PROT_OFFSET = BLANK_OFFSET + 4;
 const FLAGS_OFFSET = PROT_OFFSET + 4;
-/** A descriptor of the file that belongs to all of them, or -1. */
+/** A descriptor of the file that belongs to all of them, or -1; on Windows larger than a word. */
 const FD_OFFSET = FLAGS_OFFSET + 4;
-const BASE_OFFSET = FD_OFFSET + 4 + 4;
+const BASE_OFFSET = FD_OFFSET + 8;
 const LENGTH_OFFSET = BASE_OFFSET + 8;
 const SIZE_OFFSET = LENGTH_OFFSET + 8;
 const FILE_OFFSET_OFFSET = SIZE_OFFSET + 8;
@@ -151,7 +151,7 @@ export class Sharing {
     words[MAGIC_OFFSET / 4] = MAGIC;
     words[VERSION_OFFSET / 4] = VERSION;
     words[FLAGS_OFFSET / 4] = facts.flags;
-    words[FD_OFFSET / 4] = facts.fd;
+    sharing.#numbers[FD_OFFSET / 8] = facts.fd;
     sharing.#numbers[FILE_OFFSET_OFFSET / 8] = facts.offset;
     sharing.#numbers[TRUNCATE_OFFSET / 8] = facts.truncateOnClose ?? -1;
     sharing.#numbers[UNIT_OFFSET / 8] = facts.unit ?? 0;
@@ -217,7 +217,7 @@ export class Sharing {
     return {
       flags: this.#words[FLAGS_OFFSET / 4]!,
       offset: this.#numbers[FILE_OFFSET_OFFSET / 8]!,
-      fd: this.#words[FD_OFFSET / 4]!,
+      fd: this.#numbers[FD_OFFSET / 8]!,
       truncateOnClose: truncate === -1 ? undefined : truncate,
       unit: unit === 0 ? undefined : unit,
     };
