@@ -7,7 +7,13 @@ import { errnoName } from "./errno.ts";
 import { SystemCallError } from "./platform.ts";
 import { cString, errnoReader } from "./posix.ts";
 import type { Functions, Runtime } from "./runtime.ts";
-import { fingerprint, MECHANISM_DARWIN, type Self, type SyncPlatform } from "./sync_platform.ts";
+import {
+  type Fate,
+  fingerprint,
+  MECHANISM_DARWIN,
+  type Self,
+  type SyncPlatform,
+} from "./sync_platform.ts";
 
 const LIBRARY = "/usr/lib/libSystem.B.dylib";
 
@@ -183,12 +189,15 @@ export function openDarwinSync(runtime: Runtime): SyncPlatform | undefined {
       while (woken < count && wakeBy(any)) woken++;
       return woken;
     },
-    isAlive(number: number, identity: number): boolean {
+    lookAfter(number: number, identity: number): Fate {
       const pid = number & PID_MASK;
       const status = statusOf(pid);
       // No such process, or one of another user.
-      if (status === undefined) return libc.kill(pid, 0) === 0 || errno() !== ESRCH;
-      return !status.zombie && (identity === 0 || identity === identityOf(pid, status.start));
+      if (status === undefined) {
+        return libc.kill(pid, 0) !== 0 && errno() === ESRCH ? "dead" : "alive";
+      }
+      if (identity !== 0 && identity !== identityOf(pid, status.start)) return "replaced";
+      return status.zombie ? "dead" : "alive";
     },
   };
 }

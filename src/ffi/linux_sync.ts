@@ -11,6 +11,7 @@ import { cString, dlopenFirst, errnoReader } from "./posix.ts";
 import { type Functions, host, type OffThreadFunctions, type Runtime } from "./runtime.ts";
 import {
   type Claim,
+  type Fate,
   fingerprint,
   type KernelOwnership,
   MAX_WATCHED,
@@ -252,12 +253,12 @@ export function openLinuxSync(runtime: Runtime): SyncPlatform | undefined {
       throw new SystemCallError("futex", -woken, errnoName(-woken));
     },
     ...(hasWaitv ? { waitForAny: anyWaiter(runtime, library, () => clock(CLOCK_MONOTONIC)) } : {}),
-    isAlive(number: number, identity: number): boolean {
+    lookAfter(number: number, identity: number): Fate {
       const status = proc.status(number);
       // No such thread, no /proc, or a /proc that hides other users' processes.
-      if (status === undefined) return call(numbers.tkill, number, 0) !== -ESRCH;
-      if (status.state === "Z" || status.state === "X") return false;
-      return identity === 0 || identity === proc.identity(number, status.start);
+      if (status === undefined) return call(numbers.tkill, number, 0) === -ESRCH ? "dead" : "alive";
+      if (identity !== 0 && identity !== proc.identity(number, status.start)) return "replaced";
+      return status.state === "Z" || status.state === "X" ? "dead" : "alive";
     },
   };
 }

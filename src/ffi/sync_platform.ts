@@ -81,13 +81,13 @@ export interface SyncPlatform {
   readonly mechanism: number;
   /** The calling thread. */
   readonly self: Self;
-  /** Missing where the kernel does not know who owns a word: then {@link isAlive} must be asked. */
+  /** Missing where the kernel does not know who owns a word: then {@link lookAfter} must tell. */
   readonly ownership?: KernelOwnership;
   /**
    * Parks while the word has the value, until somebody wakes it or the time is over; may return for
-   * no reason.
+   * no reason, such as the end of the thread that owns the word, if one is given.
    */
-  wait(address: number, expected: number, timeoutMs: number): void;
+  wait(address: number, expected: number, timeoutMs: number, owner?: number): void;
   /** Wakes up to `count` who wait on a word; returns how many, or 1 for all where that is unknown. */
   wake(address: number, count: number): number;
   /**
@@ -95,12 +95,15 @@ export interface SyncPlatform {
    * `timeoutMs`; may return for no reason. Missing where the system waits on one word only.
    */
   waitForAny?(words: readonly WatchedWord[], timeoutMs: number): Promise<void>;
-  /** Whether a thread still lives; true if that cannot be known. */
-  isAlive(number: number, identity: number): boolean;
+  /** What has become of a thread; an identity of 0 stands for any. */
+  lookAfter(number: number, identity: number): Fate;
 }
 
+/** What has become of a thread: `"alive"` if that cannot be known, `"replaced"` if another one has its number. */
+export type Fate = "alive" | "dead" | "replaced";
+
 /** Words that {@link SyncPlatform.waitForAny} takes at most. */
-export const MAX_WATCHED = 128;
+export const MAX_WATCHED = 64;
 
 /** A number other than 0 and 1 that stands for a text. */
 export function fingerprint(text: string): number {

@@ -1,18 +1,25 @@
 /**
- * Windows: `WaitOnAddress`, which wakes at once those who wait in the same process. No call of Windows
- * waits on memory of several processes, so others look at the word at every tick of the timer. The
- * kernel knows nobody's owner: those who wait look after them, as threads.
+ * Windows: no call waits on memory of several processes, but kernel objects have names. A thread waits on the
+ * semaphore that is named after the place of its word, as far as all processes agree on it, and on
+ * the end of the thread that owns the word.
+ *
+ * Other words may share the semaphore: then threads wake for no reason, or a wake-up goes to the wrong one;
+ * nobody parks longer than a tick of the timer. Names hold for a session: a service and a user's program
+ * cannot wake each other and wait for the next tick.
  */
-import type { Runtime } from "./runtime.ts";
+import { SystemCallError } from "./platform.ts";
+import type { Functions, OffThreadFunctions, Runtime } from "./runtime.ts";
 import {
+  type Fate,
   fingerprint,
+  MAX_WATCHED,
   MECHANISM_WINDOWS,
   OWNER_MASK,
   type Self,
   type SyncPlatform,
 } from "./sync_platform.ts";
 
-const kernel32Symbols = {
+const symbols = {
   /** {@link https://learn.microsoft.com/windows/win32/api/errhandlingapi/nf-errhandlingapi-getlasterror | GetLastError} */
   GetLastError: {
     parameters: [],
@@ -51,6 +58,35 @@ const kernel32Symbols = {
     ],
     result: "u32", // DWORD: WAIT_OBJECT_0 when the thread has ended
   },
+  /** {@link https://learn.microsoft.com/windows/win32/api/synchapi/nf-synchapi-waitformultipleobjects | WaitForMultipleObjects} */
+  WaitForMultipleObjects: {
+    parameters: [
+      "u32", //   DWORD nCount            up to 64
+      "usize", // const HANDLE *lpHandles  all different
+      "i32", //   BOOL bWaitAll
+      "u32", //   DWORD dwMilliseconds
+    ],
+    result: "u32", // DWORD: which one, WAIT_TIMEOUT, or WAIT_FAILED and GetLastError
+  },
+  /** {@link https://learn.microsoft.com/windows/win32/api/winbase/nf-winbase-createsemaphorew | CreateSemaphoreW} */
+  CreateSemaphoreW: {
+    parameters: [
+      "usize", //  LPSECURITY_ATTRIBUTES lpSemaphoreAttributes   0
+      "i32", //    LONG lInitialCount
+      "i32", //    LONG lMaximumCount
+      "buffer", // LPCWSTR lpName
+    ],
+    result: "usize", // HANDLE, also of one that exists: NULL on failure and GetLastError
+  },
+  /** {@link https://learn.microsoft.com/windows/win32/api/synchapi/nf-synchapi-releasesemaphore | ReleaseSemaphore} */
+  ReleaseSemaphore: {
+    parameters: [
+      "usize", // HANDLE hSemaphore
+      "i32", //   LONG lReleaseCount
+      "usize", // LPLONG lpPreviousCount   0
+    ],
+    result: "i32", // BOOL: 0 if the count would pass its maximum
+  },
   /** {@link https://learn.microsoft.com/windows/win32/api/handleapi/nf-handleapi-closehandle | CloseHandle} */
   CloseHandle: {
     parameters: [
@@ -60,48 +96,49 @@ const kernel32Symbols = {
   },
 } as const;
 
-/** Of `kernelbase.dll`, Windows 8 and later. */
-const waitSymbols = {
-  /** {@link https://learn.microsoft.com/windows/win32/api/synchapi/nf-synchapi-waitonaddress | WaitOnAddress} */
-  WaitOnAddress: {
-    parameters: [
-      "usize", //  volatile VOID *Address
-      "buffer", // PVOID CompareAddress
-      "usize", //  SIZE_T AddressSize     4
-      "u32", //    DWORD dwMilliseconds
-    ],
-    result: "i32", // BOOL: 0 when the time is over
-  },
-  /** {@link https://learn.microsoft.com/windows/win32/api/synchapi/nf-synchapi-wakebyaddressall | WakeByAddressAll} */
-  WakeByAddressAll: {
-    parameters: [
-      "usize", // PVOID Address
-    ],
-    result: "void",
-  },
-  /** {@link https://learn.microsoft.com/windows/win32/api/synchapi/nf-synchapi-wakebyaddresssingle | WakeByAddressSingle} */
-  WakeByAddressSingle: {
-    parameters: [
-      "usize", // PVOID Address
-    ],
-    result: "void",
-  },
-} as const;
+const slowSymbols = { WaitForMultipleObjects: symbols.WaitForMultipleObjects } as const;
 
 const SYNCHRONIZE = 0x00100000;
 const THREAD_QUERY_LIMITED_INFORMATION = 0x0800;
 const ERROR_INVALID_PARAMETER = 87;
 const WAIT_OBJECT_0 = 0;
-/** How long a word of another process goes unseen; Windows rounds it up to its timer. */
-const LOOK_MS = 1;
 
-/** Opens kernel32 and kernelbase. */
+/** Views begin at multiples of this, in memory and in the file: the rest of an address is the same everywhere. */
+const GRANULARITY = 65536;
+/** What a semaphore counts at most: threads that one call wakes. */
+const MAX_TOKENS = 31;
+const HALF_OF_TOKENS = 16;
+/** The longest time parked, as long as a tick of Windows' timer. */
+const PARK_MS = 15;
+
+/** Gives the semaphore that stands for a word in all processes of the session; each stays open. */
+function openSemaphores(kernel32: Functions<typeof symbols>): (address: number) => bigint {
+  const semaphores = new Map<number, bigint>();
+  return (address) => {
+    const place = address % GRANULARITY;
+    const known = semaphores.get(place);
+    if (known !== undefined) return known;
+    const name = `Local\\mman-wait-1-${place.toString(16)}`;
+    const text = Uint16Array.from(`${name}\0`, (character) => character.charCodeAt(0));
+    const semaphore = BigInt(kernel32.CreateSemaphoreW(0n, 0, MAX_TOKENS, text));
+    if (semaphore === 0n) {
+      const error = kernel32.GetLastError();
+      throw new SystemCallError("CreateSemaphoreW", error, `error ${error}`);
+    }
+    semaphores.set(place, semaphore);
+    return semaphore;
+  };
+}
+
+/** Opens kernel32. */
 export function openWindowsSync(runtime: Runtime): SyncPlatform {
-  const kernel32 = runtime.dlopen("kernel32.dll", kernel32Symbols);
-  const waiting = runtime.dlopen("kernelbase.dll", waitSymbols);
-  const value = new Int32Array(new ArrayBuffer(128));
+  const kernel32 = runtime.dlopen("kernel32.dll", symbols);
+  const semaphoreOf = openSemaphores(kernel32);
   // Creation, exit, kernel and user time.
   const times = Array.from({ length: 4 }, () => new BigUint64Array(new ArrayBuffer(128)));
+  const handles = new BigUint64Array(new ArrayBuffer(128));
+  let offThread: OffThreadFunctions<typeof slowSymbols> | undefined;
+  const watched = new BigUint64Array(MAX_WATCHED);
 
   const openThread = (number: number): bigint =>
     BigInt(kernel32.OpenThread(SYNCHRONIZE | THREAD_QUERY_LIMITED_INFORMATION, 0, number));
@@ -126,35 +163,49 @@ export function openWindowsSync(runtime: Runtime): SyncPlatform {
       kernel32.CloseHandle(handle);
     }
   };
+  const ticks = (timeoutMs: number): number => Math.ceil(Math.min(Math.max(timeoutMs, 0), PARK_MS));
 
   return {
     name: "Windows",
     runtime,
     mechanism: MECHANISM_WINDOWS,
     self: ownSelf(),
-    wait(address: number, expected: number, timeoutMs: number): void {
-      value[0] = expected;
-      const end = performance.now() + timeoutMs;
-      const at = BigInt(address);
-      do {
-        const left = Math.max(end - performance.now(), 0);
-        const slice = Math.ceil(Math.min(left, LOOK_MS));
-        if (waiting.WaitOnAddress(at, value, 4n, slice) !== 0) return;
-      } while (performance.now() < end);
+    wait(address: number, _expected: number, timeoutMs: number, owner: number = 0): void {
+      // A wake-up since the caller looked at the word is still in the semaphore.
+      const thread = owner === 0 ? 0n : openThread(owner);
+      handles[0] = semaphoreOf(address);
+      handles[1] = thread;
+      const count = thread === 0n ? 1 : 2;
+      kernel32.WaitForMultipleObjects(count, runtime.addressOf(handles), 0, ticks(timeoutMs));
+      if (thread !== 0n) kernel32.CloseHandle(thread);
     },
     wake(address: number, count: number): number {
-      if (count === Infinity) waiting.WakeByAddressAll(BigInt(address));
-      else for (let i = 0; i < count; i++) waiting.WakeByAddressSingle(BigInt(address));
+      const semaphore = semaphoreOf(address);
+      // Up to the number asked for, or until the semaphore is full.
+      let left = Math.min(count, MAX_TOKENS);
+      for (let some = HALF_OF_TOKENS; some > 0; some >>= 1) {
+        if (some <= left && kernel32.ReleaseSemaphore(semaphore, some, 0n) !== 0) left -= some;
+      }
       return Math.min(count, 1);
     },
-    isAlive(number: number, identity: number): boolean {
+    async waitForAny(words, timeoutMs): Promise<void> {
+      const semaphores = new Set(words.map(({ address }) => semaphoreOf(address)));
+      watched.set([...semaphores]);
+      offThread ??= runtime.dlopenOffThread("kernel32.dll", slowSymbols);
+      const at = runtime.addressOf(watched);
+      await offThread.WaitForMultipleObjects(semaphores.size, at, 0, ticks(timeoutMs));
+    },
+    lookAfter(number: number, identity: number): Fate {
       const handle = openThread(number);
-      // Another user's thread may exist and not be opened.
-      if (handle === 0n) return kernel32.GetLastError() !== ERROR_INVALID_PARAMETER;
+      if (handle === 0n) {
+        // Another user's thread may exist and not be opened.
+        return kernel32.GetLastError() === ERROR_INVALID_PARAMETER ? "dead" : "alive";
+      }
       try {
-        if (kernel32.WaitForSingleObject(handle, 0) === WAIT_OBJECT_0) return false;
         const found = identityOf(number, handle);
-        return identity === 0 || found === 0 || identity === found;
+        if (identity !== 0 && found !== 0 && identity !== found) return "replaced";
+        const ended = kernel32.WaitForSingleObject(handle, 0) === WAIT_OBJECT_0;
+        return ended ? "dead" : "alive";
       } finally {
         kernel32.CloseHandle(handle);
       }

@@ -79,8 +79,8 @@ export const MUTEX_OWNER_OFFSET: number = BODY_OFFSET;
 export const MUTEX_LENGTH: number = LINE;
 
 /**
- * RwLock. A reader owns one slot; a writer owns the gate and then every slot. Who finds the gate
- * taken waits for it before it reads.
+ * RwLock. A reader owns one slot; a writer owns the gate, and waits until no slot has an owner. Who
+ * finds the gate taken waits for it before it reads.
  *
  *   0                 24           28           32           36             64
  *   +-----------------+------------+------------+------------+--------------+

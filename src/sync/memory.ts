@@ -2,7 +2,7 @@
  * The memory of one lock: found in a map, checked, named by its header, watched for the map's end.
  */
 import { show } from "../check.ts";
-import { MMapClosedError, MMapInvalidParameterError } from "../errors.ts";
+import { MMapInvalidParameterError } from "../errors.ts";
 import { syncPlatform } from "../ffi/host_sync.ts";
 import { mechanismNames, type SyncPlatform } from "../ffi/sync_platform.ts";
 import { hostConstants } from "../ffi/host.ts";
@@ -256,11 +256,6 @@ export class LockMemory {
 }
 
 /** Two words as one: the first in the lower half. */
-function pairOf(low: number, high: number): bigint {
+export function pairOf(low: number, high: number): bigint {
   return BigInt.asIntN(64, BigInt(high) << 32n | BigInt(low >>> 0));
-}
-
-/** The error of a call on a closed map. */
-export function closedMeanwhile(what: string): MMapClosedError {
-  return new MMapClosedError(`${what}: the map was closed meanwhile; open it again`);
 }

@@ -8,7 +8,7 @@
 import { MMapError, MMapInvalidParameterError } from "../errors.ts";
 import { OWNER_DIED, OWNER_MASK, WAITERS } from "../ffi/sync_platform.ts";
 import { ABANDONED, IDENTITY_OFFSET, WORD } from "./layout.ts";
-import { type LockMemory, TURN } from "./memory.ts";
+import { type LockMemory, pairOf, TURN } from "./memory.ts";
 import { spin } from "./spin.ts";
 import { interval, remaining, type Steps } from "./waiting.ts";
 
@@ -51,7 +51,7 @@ export function tryRecover(
   thorough: boolean = false,
 ): Taken | undefined {
   return tryTake(memory, index) ?? recover(memory, index) ??
-    (thorough ? recoverFromReuse(memory, index) : undefined);
+    (thorough ? recoverByLooking(memory, index) : undefined);
 }
 
 /** Whether a look at owners is to be a thorough one. */
@@ -80,20 +80,21 @@ function takeFromKernel(memory: LockMemory, index: number, deadline: number): Lo
   for (;;) {
     const left = Math.max(remaining(deadline), 0);
     const claim = platform.ownership!.claim(memory.address(index), Math.min(patience, left));
-    if (isMine(memory, index)) return settle(memory, index);
-    if (claim === "dead") {
+    if (claim === "dead" || claim === "deadlock") {
+      // "deadlock", too, if the dead owner had our number.
       const taken = recover(memory, index);
       if (taken !== undefined) return taken;
-    } else if (claim === "deadlock") {
       // Twice, because other threads of the engine may have changed errno in between.
-      if (++deadlocks > 1) throw deadlock();
+      if (claim === "deadlock" && ++deadlocks > 1) throw deadlock();
       continue;
-    } else if (claim === "confused") {
+    }
+    if (hasOurNumber(memory, index)) return settle(memory, index);
+    if (claim === "confused") {
       platform.wait(memory.address(TURN), Atomics.load(memory.current(), TURN), 1);
     }
     if (remaining(deadline) <= 0) return "timeout";
     // The kernel takes a later thread with the number of a dead one for the owner.
-    const taken = recoverFromReuse(memory, index);
+    const taken = recoverByLooking(memory, index);
     if (taken !== undefined) return taken;
     patience = CLAIM_MS;
   }
@@ -112,7 +113,7 @@ function takeByLooking(memory: LockMemory, index: number, deadline: number): Loc
     }
     const armed = arm(words, index);
     if (armed === 0) continue;
-    platform.wait(memory.address(index), armed, interval(looks++, deadline));
+    platform.wait(memory.address(index), armed, interval(looks++, deadline), armed & OWNER_MASK);
     if (Atomics.load(words, index) === armed) {
       const recovered = recover(memory, index);
       if (recovered !== undefined) return recovered;
@@ -155,6 +156,13 @@ export function* takeAny(
 
 /** Whether this thread owns a word. */
 export function isMine(memory: LockMemory, index: number): boolean {
+  // A thread that is dead may have had our number.
+  return hasOurNumber(memory, index) &&
+    memory.words[index + IDENTITY] === memory.platform.self.identity;
+}
+
+/** As {@link isMine}, while the identity is not in order: the kernel has just given us the word. */
+function hasOurNumber(memory: LockMemory, index: number): boolean {
   return (Atomics.load(memory.current(), index) & OWNER_MASK) === memory.platform.self.number;
 }
 
@@ -217,49 +225,84 @@ function arm(words: Int32Array, index: number): number {
 /** Makes sure that the word which the kernel has given us is in order. */
 function settle(memory: LockMemory, index: number): Taken {
   const words = memory.current();
-  const died = (Atomics.load(words, index) & OWNER_DIED) !== 0;
-  if (died) Atomics.and(words, index, ~OWNER_DIED);
   const left = words[index + IDENTITY] !== 0;
   words[index + IDENTITY] = memory.platform.self.identity;
   memory.held[index] = 1;
+  // Last: while it is set, nobody takes the dead owner's identity for ours.
+  const died = (Atomics.and(words, index, ~OWNER_DIED) & OWNER_DIED) !== 0;
   return died || left ? "recovered" : "acquired";
 }
 
 /** Takes a word whose owner is dead. */
 function recover(memory: LockMemory, index: number): Taken | undefined {
-  const { ownership } = memory.platform;
-  if (ownership === undefined) return recoverFromReuse(memory, index);
-  const words = memory.current();
+  const { ownership, self } = memory.platform;
+  if (ownership === undefined) return recoverByLooking(memory, index);
   for (let deaths = 0;;) {
-    const word = Atomics.load(words, index);
-    if ((word & OWNER_MASK) === 0) return tryTake(memory, index);
-    if ((word & OWNER_MASK) === memory.platform.self.number) return undefined;
+    const owner = readOwner(memory, index);
+    if (owner.number === 0) return tryTake(memory, index);
+    if (owner.number === self.number) return recoverFromNamesake(memory, owner);
     const claim = ownership.tryClaim(memory.address(index));
-    if (isMine(memory, index)) return settle(memory, index);
+    if (hasOurNumber(memory, index)) return settle(memory, index);
     if (claim !== "dead") return undefined;
     // Twice, because other threads of the engine may have changed errno in between.
-    if (++deaths > 1 && seize(memory, index, word)) return "recovered";
+    if (++deaths > 1 && seize(memory, owner)) return "recovered";
   }
 }
 
-/** Takes a word whose owner's number belongs to a later thread now. */
-function recoverFromReuse(memory: LockMemory, index: number): Taken | undefined {
+/**
+ * Takes a word whose owner does not live any more, as far as its number and identity tell. Where the kernel
+ * knows owners, it may be handing over from a dead one just now: only a number that belongs to a
+ * later thread, which the kernel takes for the owner, is our affair.
+ */
+function recoverByLooking(memory: LockMemory, index: number): Taken | undefined {
+  const owner = readOwner(memory, index);
+  const { ownership, self } = memory.platform;
+  if (owner.number === 0) return undefined;
+  if (owner.number === self.number) return recoverFromNamesake(memory, owner);
+  const fate = memory.platform.lookAfter(owner.number, owner.identity);
+  if (fate === "alive" || (fate === "dead" && ownership !== undefined)) return undefined;
+  return seize(memory, owner) ? "recovered" : undefined;
+}
+
+/** Takes a word with our number that is not ours: of a dead thread that had the number before. */
+function recoverFromNamesake(memory: LockMemory, owner: Owner): Taken | undefined {
+  if (owner.identity === memory.platform.self.identity) return undefined;
+  return seize(memory, owner) ? "recovered" : undefined;
+}
+
+/** An owner word and its identity, as they were at one moment. */
+interface Owner {
+  readonly index: number;
+  /** Both words. */
+  readonly pair: bigint;
+  /** 0 for nobody. */
+  readonly number: number;
+  readonly marked: boolean;
+  /** 0 if it is not known. */
+  readonly identity: number;
+}
+
+function readOwner(memory: LockMemory, index: number): Owner {
   const pair = Atomics.load(memory.pairs(), index / 2);
   const word = Number(BigInt.asIntN(32, pair));
-  const owner = word & OWNER_MASK;
-  const { self } = memory.platform;
-  if (owner === 0 || owner === self.number) return undefined;
-  if (memory.platform.isAlive(owner, Number(BigInt.asIntN(32, pair >> 32n)))) return undefined;
-  return seize(memory, index, word) ? "recovered" : undefined;
+  const identity = Number(BigInt.asIntN(32, pair >> 32n));
+  // Until the new owner has settled, the identity is the old one's.
+  const unsettled = (word & OWNER_DIED) !== 0 || identity === ABANDONED;
+  return {
+    index,
+    pair,
+    number: word & OWNER_MASK,
+    marked: (word & WAITERS) !== 0,
+    identity: unsettled ? 0 : identity,
+  };
 }
 
 /** Puts us in the place of a dead owner, unless somebody else was faster. */
-function seize(memory: LockMemory, index: number, word: number): boolean {
-  const words = memory.current();
+function seize(memory: LockMemory, { index, pair, marked }: Owner): boolean {
   const { self } = memory.platform;
-  const mine = self.number | word & WAITERS;
-  if (Atomics.compareExchange(words, index, word, mine) !== word) return false;
-  words[index + IDENTITY] = self.identity;
+  // Both words at once: our number beside the identity of the dead would look dead to others.
+  const mine = pairOf(self.number | (marked ? WAITERS : 0), self.identity);
+  if (Atomics.compareExchange(memory.pairs(), index / 2, pair, mine) !== pair) return false;
   memory.held[index] = 1;
   return true;
 }

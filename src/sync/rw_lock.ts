@@ -96,7 +96,7 @@ class ReadLock extends Lock {
   override tryLock(): boolean {
     const { memory } = this.#side;
     if (this.#enter()) return true;
-    // A dead writer leaves the gate and the slots; for a living one the gate is closed.
+    // The gate of a living writer is closed.
     if (tryRecover(memory, GATE) === undefined) return false;
     try {
       if (this.#takeSlot()) return true;
@@ -118,10 +118,18 @@ class ReadLock extends Lock {
   #enter(): boolean {
     const { memory, readers } = this.#side;
     const words = memory.current();
-    if (readers > 0) this.#side.readers++;
-    return readers > 0 || (Atomics.load(words, GATE) === 0 && this.#takeSlot());
+    if (readers > 0) {
+      this.#side.readers++;
+      return true;
+    }
+    if (words[GATE] !== 0 || !this.#takeSlot()) return false;
+    // The slot first, then the gate: a writer takes the gate first and looks at the slots then.
+    if (Atomics.load(words, GATE) === 0) return true;
+    this.unlock();
+    return false;
   }
 
+  /** Takes a free slot, if there is one. */
   #takeSlot(): boolean {
     const { memory, slot } = this.#side;
     const first = (slot - FIRST_SLOT) / SLOT;
@@ -145,7 +153,7 @@ class ReadLock extends Lock {
     if (this.#enter()) return side.state;
     if ((yield* takeOne(memory, GATE, deadline)) === "timeout") return "timeout";
     try {
-      // With the gate ours no writer is about; no slot is free if one died, or with too many readers.
+      // With the gate ours no writer is about; no slot is free with too many readers, or dead ones.
       if (side.readers > 0) side.readers++;
       else if (!this.#takeSlot()) {
         const { slot } = side;
@@ -168,7 +176,8 @@ class WriteLock extends Lock {
   }
 
   override lock(timeoutMs: number = Infinity): LockOutcome {
-    return run(this.#side.memory, this.#steps(parked, deadlineOf(timeoutMs)));
+    const deadline = timeoutMs === Infinity ? Infinity : deadlineOf(timeoutMs);
+    return this.#tryAlone(tryTake) ?? run(this.#side.memory, this.#steps(parked, deadline));
   }
 
   override async lockAsync(timeoutMs: number = Infinity): Promise<LockOutcome> {
@@ -176,38 +185,56 @@ class WriteLock extends Lock {
   }
 
   override tryLock(): boolean {
-    const { memory } = this.#side;
-    if (tryRecover(memory, GATE) === undefined) return false;
-    for (let i = 0; i < READERS; i++) {
-      if (tryRecover(memory, FIRST_SLOT + i * SLOT) !== undefined) continue;
-      this.#giveBack(i);
-      return false;
-    }
-    this.#begin();
-    return true;
+    return this.#tryAlone(tryRecover) !== undefined;
   }
 
   override unlock(): void {
-    const words = this.#side.memory.current();
-    if (!this.#side.writing) throw notHeld("Cannot unlock for writing");
-    this.#side.writing = false;
+    const side = this.#side;
+    const words = side.memory.current();
+    if (!side.writing) throw notHeld("Cannot unlock for writing");
+    side.writing = false;
     words[WRITING] = 0;
-    this.#giveBack(READERS);
+    give(side.memory, GATE, "Cannot unlock for writing");
+  }
+
+  /** Takes the lock if the gate can be had and nobody reads. */
+  #tryAlone(takeGate: typeof tryTake): Taken | undefined {
+    const { memory } = this.#side;
+    if (takeGate(memory, GATE) === undefined) return undefined;
+    if (this.#isAlone(takeGate)) return this.#begin();
+    this.#leave();
+    return undefined;
+  }
+
+  #isAlone(takeSlot: typeof tryTake): boolean {
+    const { memory } = this.#side;
+    const words = memory.current();
+    // Orders the looks after the taking of the gate.
+    Atomics.load(words, GATE);
+    for (let i = 0; i < READERS; i++) {
+      const slot = FIRST_SLOT + i * SLOT;
+      if (words[slot] === 0) continue;
+      if (takeSlot(memory, slot) === undefined) return false; // a living reader's
+      give(memory, slot, "Cannot leave a slot");
+    }
+    return true;
   }
 
   *#steps(takeOne: TakeOne, deadline: number): Steps<LockOutcome> {
     const { memory } = this.#side;
     if ((yield* takeOne(memory, GATE, deadline)) === "timeout") return "timeout";
-    let slots = 0;
+    let alone = false;
     try {
-      for (; slots < READERS; slots++) {
-        const slot = FIRST_SLOT + slots * SLOT;
-        if (tryTake(memory, slot) !== undefined) continue;
+      for (let i = 0; i < READERS; i++) {
+        const slot = FIRST_SLOT + i * SLOT;
+        if (Atomics.load(memory.current(), slot) === 0) continue;
         if ((yield* takeOne(memory, slot, deadline)) === "timeout") return "timeout";
+        give(memory, slot, "Cannot leave a slot");
       }
+      alone = true;
       return this.#begin();
     } finally {
-      if (slots < READERS) this.#giveBack(slots);
+      if (!alone) this.#leave();
     }
   }
 
@@ -218,11 +245,10 @@ class WriteLock extends Lock {
     return state;
   }
 
-  #giveBack(slots: number): void {
+  /** Opens the gate without having written. */
+  #leave(): void {
     const { memory } = this.#side;
-    if (memory.mapping.closed) return;
-    for (let i = 0; i < slots; i++) give(memory, FIRST_SLOT + i * SLOT, "Cannot leave a slot");
-    give(memory, GATE, "Cannot leave the gate");
+    if (!memory.mapping.closed) give(memory, GATE, "Cannot leave the gate");
   }
 }
 
