@@ -74,7 +74,8 @@ describe("waitForChange()", { skip }, () => {
   test("works in a map that may only be read, not in one that may not", () => {
     using file = sharedFile();
     using map = MemoryMap.open(file.path);
-    assertEquals([waitForChange(map, 0, 0, 5), wake(map, 0)], [false, 0]);
+    assertEquals(waitForChange(map, 0, 0, 5), false);
+    assert(wake(map, 0) <= 1); // where that is unknown, 1 stands for all
     map.mprotect(PROT_NONE);
     assertRefused(() => waitForChange(map, 0, 0, 5), MMapProtectionError);
   });

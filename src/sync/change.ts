@@ -170,7 +170,7 @@ export async function waitForChangeAsync(
  * @param map Shared.
  * @param byteOffset A multiple of 4.
  * @param count How many to wake at most. Default: all.
- * @returns How many were woken; on macOS 1 stands for all.
+ * @returns How many were woken, as far as the system knows: on macOS and Windows 1 may stand for all, or nobody.
  * @throws {MMapInvalidParameterError} If the map is private, or the place misaligned or not in the map.
  * @throws {MMapClosedError} If the map is closed.
  */
