@@ -9,11 +9,15 @@ import process from "node:process";
 import { describe, test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import { darwinConstants, openDarwin } from "../src/ffi/darwin.ts";
+import { openDarwinSync } from "../src/ffi/darwin_sync.ts";
 import { linuxConstants, openLinux } from "../src/ffi/linux.ts";
+import { openLinuxSync } from "../src/ffi/linux_sync.ts";
 import type { Constants, Platform } from "../src/ffi/platform.ts";
 import type { Runtime, SymbolTable } from "../src/ffi/runtime.ts";
+import type { SyncPlatform } from "../src/ffi/sync_platform.ts";
 import { openWindows, windowsConstants } from "../src/ffi/windows.ts";
 import { libuvSymbols } from "../src/ffi/windows_symbols.ts";
+import { openWindowsSync } from "../src/ffi/windows_sync.ts";
 import { type Skip, tempDir } from "./helpers.ts";
 
 type Value = number | bigint;
@@ -25,6 +29,7 @@ interface System {
   readonly sources: readonly string[];
   readonly constants: Constants;
   open(runtime: Runtime): Platform;
+  openSync(runtime: Runtime): SyncPlatform | undefined;
   /** Compilers that know the system's headers, and their options. */
   readonly compilers: readonly (readonly string[])[];
   readonly headers: readonly string[];
@@ -71,14 +76,24 @@ const posixValues = {
 /** {@link https://man7.org/linux/man-pages/ | man-pages}; values of the kernel's uapi headers, the same on x86-64 and arm64. */
 const linux: System = {
   name: "Linux",
-  sources: ["linux.ts", "linux_native.ts", "linux_stats.ts", "linux_named.ts", "posix.ts"],
+  sources: [
+    "linux.ts",
+    "linux_native.ts",
+    "linux_stats.ts",
+    "linux_named.ts",
+    "linux_sync.ts",
+    "posix.ts",
+  ],
   constants: linuxConstants,
   open: openLinux,
+  openSync: openLinuxSync,
   compilers: process.platform === "linux" ? [["cc"], ["aarch64-linux-gnu-gcc"]] : [],
   headers: [
     "errno.h",
     "fcntl.h",
+    "limits.h",
     "linux/fs.h",
+    "linux/futex.h",
     "linux/prctl.h",
     "string.h",
     "sys/auxv.h",
@@ -87,10 +102,12 @@ const linux: System = {
     "sys/mman.h",
     "sys/prctl.h",
     "sys/stat.h",
+    "time.h",
     "unistd.h",
   ],
   prototypes: `${posixPrototypes}
 int *__errno_location(void);
+int clock_gettime(clockid_t, struct timespec *);
 int fallocate(int, int, off_t, off_t);
 unsigned long getauxval(unsigned long);
 int ioctl(int, unsigned long, ...);
@@ -100,8 +117,11 @@ int mlock2(const void *, size_t, unsigned int);
 int mlockall(int);
 void *mremap(void *, size_t, size_t, int, ...);
 int munlockall(void);
+int open(const char *, int, ...);
 int posix_fallocate(int, off_t, off_t);
 int prctl(int, ...);
+ssize_t read(int, void *, size_t);
+ssize_t readlink(const char *, char *, size_t);
 long syscall(long, ...);
 `,
   values: {
@@ -169,15 +189,39 @@ long syscall(long, ...);
     PAGEMAP_SCAN: 0xc0606610,
     PAGE_IS_PRESENT: 1n << 3n,
     PAGE_IS_HUGE: 1n << 6n,
+    FUTEX_WAIT: 0,
+    FUTEX_WAKE: 1,
+    FUTEX_LOCK_PI: 6,
+    FUTEX_UNLOCK_PI: 7,
+    FUTEX_TRYLOCK_PI: 8,
+    FUTEX_LOCK_PI2: 13,
+    FUTEX2_SIZE_U32: 2,
+    CLOCK_REALTIME: 0,
+    CLOCK_MONOTONIC: 1,
+    O_RDONLY_CLOEXEC: ["O_RDONLY | O_CLOEXEC", 0o2000000],
+    INT_MAX: 2 ** 31 - 1,
+    ESRCH: 3,
+    EINTR: 4,
+    EAGAIN: 11,
+    EDEADLK: 35,
+    ENOSYS: 38,
+    ETIMEDOUT: 110,
+    TIMESPEC_LENGTH: ["sizeof(struct timespec)", 16],
+    WAITV_VAL_OFFSET: ["offsetof(struct futex_waitv, val)", 0],
+    WAITV_UADDR_OFFSET: ["offsetof(struct futex_waitv, uaddr)", 8],
+    WAITV_FLAGS_OFFSET: ["offsetof(struct futex_waitv, flags)", 16],
+    WAITV_LENGTH: ["sizeof(struct futex_waitv)", 24],
   },
   own: [
     "FILE_MAP_EXECUTE",
-    ...["OWNED_BIT", "PERMISSION_BITS", "DRAFT_LIFE_MS"],
+    ...["OWNED_BIT", "PERMISSION_BITS", "DRAFT_LIFE_MS", "MAX_MS"],
     ...["PAGEMAP_ENTRY", "PRESENT", "SWAPPED", "EXCLUSIVE"],
     ...["SCAN_FIELDS", "SCAN_START", "SCAN_WALK_END", "SCAN_VECTOR", "SCAN_ALL_OF"],
     ...["SCAN_RETURNED", "REGION_FIELDS", "REGIONS", "STABLE_LENGTH", "SCRATCH_LENGTH"],
   ],
-  recent: ["MADV_COLLAPSE", "PAGEMAP_SCAN", "PAGE_IS_PRESENT", "PAGE_IS_HUGE"],
+  recent: [
+    ...["MADV_COLLAPSE", "PAGEMAP_SCAN", "PAGE_IS_PRESENT", "PAGE_IS_HUGE", "FUTEX2_SIZE_U32"],
+  ],
 };
 
 /**
@@ -186,22 +230,39 @@ long syscall(long, ...);
  */
 const darwin: System = {
   name: "macOS",
-  sources: ["darwin.ts", "posix.ts"],
+  sources: ["darwin.ts", "darwin_sync.ts", "posix.ts"],
   constants: darwinConstants,
   open: openDarwin,
+  openSync: openDarwinSync,
   compilers: process.platform === "darwin" ? [["cc"]] : [],
   headers: [
     "errno.h",
     "fcntl.h",
+    "libproc.h",
     "mach/vm_inherit.h",
+    "os/clock.h",
+    "os/os_sync_wait_on_address.h",
+    "pthread.h",
+    "signal.h",
     "string.h",
     "sys/file.h",
     "sys/mman.h",
+    "sys/proc.h",
+    "sys/proc_info.h",
     "sys/stat.h",
+    "sys/sysctl.h",
     "unistd.h",
   ],
   prototypes: `${posixPrototypes}
 int *__error(void);
+pid_t getpid(void);
+int kill(pid_t, int);
+int os_sync_wait_on_address_with_timeout(void *, uint64_t, size_t, os_sync_wait_on_address_flags_t, os_clockid_t, uint64_t);
+int os_sync_wake_by_address_all(void *, size_t, os_sync_wake_by_address_flags_t);
+int os_sync_wake_by_address_any(void *, size_t, os_sync_wake_by_address_flags_t);
+int proc_pidinfo(int, int, uint64_t, void *, int);
+int pthread_threadid_np(pthread_t, uint64_t *);
+int sysctlbyname(const char *, void *, size_t *, void *, size_t);
 int fstat(int, struct stat *);
 int mincore(const void *, size_t, char *);
 int minherit(void *, size_t, int);
@@ -246,17 +307,27 @@ int mlock(const void *, size_t);
     FP_OFFSET_OFFSET: ["offsetof(fpunchhole_t, fp_offset)", 8],
     FP_LENGTH_OFFSET: ["offsetof(fpunchhole_t, fp_length)", 16],
     FP_LENGTH: ["sizeof(fpunchhole_t)", 24],
+    OS_SYNC_SHARED: ["OS_SYNC_WAIT_ON_ADDRESS_SHARED", 1],
+    OS_CLOCK_MACH_ABSOLUTE_TIME: 32,
+    PROC_PIDTBSDINFO: 3,
+    PBI_STATUS_OFFSET: ["offsetof(struct proc_bsdinfo, pbi_status)", 4],
+    PBI_START_OFFSET: ["offsetof(struct proc_bsdinfo, pbi_start_tvsec)", 120],
+    PBI_LENGTH: ["sizeof(struct proc_bsdinfo)", 136],
+    SZOMB: 5,
+    ENOENT: 2,
+    ESRCH: 3,
   },
-  own: [],
+  own: ["MAX_NS", "PID_BITS", "PID_MASK", "THREAD_MASK"],
   recent: [],
 };
 
 /** {@link https://learn.microsoft.com/windows/win32/api/ | Windows API reference}, 64 bits. */
 const windows: System = {
   name: "Windows",
-  sources: ["windows.ts", "windows_handles.ts", "windows_symbols.ts"],
+  sources: ["windows.ts", "windows_handles.ts", "windows_symbols.ts", "windows_sync.ts"],
   constants: windowsConstants,
   open: openWindows,
+  openSync: openWindowsSync,
   compilers: [["x86_64-w64-mingw32-gcc", "-D_WIN32_WINNT=0x0a00"]],
   headers: ["windows.h", "winioctl.h", "psapi.h", "string.h"],
   prototypes: `
@@ -288,6 +359,13 @@ BOOL GetProcessHandleCount(HANDLE, PDWORD);
 BOOL GetHandleInformation(HANDLE, LPDWORD);
 BOOL DuplicateHandle(HANDLE, HANDLE, HANDLE, LPHANDLE, DWORD, BOOL, DWORD);
 BOOL CloseHandle(HANDLE);
+HANDLE CreateSemaphoreW(LPSECURITY_ATTRIBUTES, LONG, LONG, LPCWSTR);
+DWORD GetCurrentThreadId(void);
+BOOL GetThreadTimes(HANDLE, LPFILETIME, LPFILETIME, LPFILETIME, LPFILETIME);
+HANDLE OpenThread(DWORD, BOOL, DWORD);
+BOOL ReleaseSemaphore(HANDLE, LONG, LPLONG);
+DWORD WaitForMultipleObjects(DWORD, const HANDLE *, BOOL, DWORD);
+DWORD WaitForSingleObject(HANDLE, DWORD);
 void *memchr(const void *, int, size_t);
 int memcmp(const void *, const void *, size_t);
 void *memset(void *, int, size_t);
@@ -357,11 +435,14 @@ void *memmove(void *, const void *, size_t);
     OVERLAPPED_OFFSET_HIGH_OFFSET: ["offsetof(OVERLAPPED, OffsetHigh)", 20],
     WORKING_SET_VALID: ["(PSAPI_WORKING_SET_EX_BLOCK){.Valid = 1}.Flags", 1n],
     WORKING_SET_SHARED: ["(PSAPI_WORKING_SET_EX_BLOCK){.Shared = 1}.Flags", 1n << 15n],
+    SYNCHRONIZE: 0x00100000,
+    THREAD_QUERY_LIMITED_INFORMATION: 0x0800,
+    WAIT_OBJECT_0: 0,
     WORKING_SET_LARGE_PAGE: ["(PSAPI_WORKING_SET_EX_BLOCK){.LargePage = 1}.Flags", 1n << 23n],
   },
   own: [
     ...["LOCK_BYTE_HIGH", "WORKING_SET_BATCH", "HANDLE_BASE", "FLUSH_WAITS", "POPULATE_STEP"],
-    ...["HANDLE_GAP", "LAST_GAP"],
+    ...["HANDLE_GAP", "LAST_GAP", "GRANULARITY", "MAX_TOKENS", "HALF_OF_TOKENS", "PARK_MS"],
   ],
   recent: [],
 };
@@ -390,6 +471,14 @@ const arithmetic: Readonly<Record<string, string>> = {
   int: "i32",
   long: "isize",
   off_t: "i64",
+  ssize_t: "isize",
+  clockid_t: "i32",
+  pid_t: "i32",
+  pthread_t: "usize",
+  uint64_t: "usize",
+  os_clockid_t: "u32",
+  os_sync_wait_on_address_flags_t: "u32",
+  os_sync_wake_by_address_flags_t: "u32",
   size_t: "usize",
   "unsigned int": "u32",
   "unsigned long": "usize",
@@ -399,6 +488,7 @@ const arithmetic: Readonly<Record<string, string>> = {
   ULONG_PTR: "usize",
   SIZE_T: "usize",
   LARGE_INTEGER: "i64",
+  LONG: "i32",
   FILE_INFO_BY_HANDLE_CLASS: "i32",
 };
 
@@ -418,6 +508,7 @@ interface Call {
 
 /** What a listening Runtime has heard. */
 interface Heard {
+  readonly runtime: Runtime;
   readonly platform: Platform;
   readonly tables: { readonly library: string; readonly table: SymbolTable }[];
   readonly calls: Call[];
@@ -458,6 +549,7 @@ function listen(
   };
   const platform = system.open(runtime);
   return {
+    runtime,
     platform,
     tables,
     calls,
@@ -489,7 +581,8 @@ for (const system of systems) {
   describe(`the tables of ${system.name}`, () => {
     test("bind every symbol as its prototype says", () => {
       const known = declarations(system.prototypes);
-      const { tables } = listen(system);
+      const { tables, runtime } = listen(system);
+      system.openSync(runtime);
       let checked = 0;
       for (const { table } of tables) {
         if (table === libuvSymbols) continue; // of the runtime, not of the system
@@ -564,7 +657,10 @@ const systemCalls: Readonly<Record<string, readonly [x64: number, arm64: number]
   fallocate: [285, 47],
   fcntl: [72, 25],
   flock: [73, 32],
+  futex: [202, 98],
+  futex_waitv: [449, 449],
   ftruncate: [77, 46],
+  gettid: [186, 178],
   ioctl: [16, 29],
   madvise: [28, 233],
   memfd_create: [319, 279],
@@ -608,7 +704,9 @@ function sourceCalls(file: string): { processor: string; name: string; number: n
 }
 
 describe("the system calls of Linux", () => {
-  for (const file of ["ffi/linux.ts", "ffi/linux_native.ts", "guard/stub.ts"]) {
+  for (
+    const file of ["ffi/linux.ts", "ffi/linux_native.ts", "ffi/linux_sync.ts", "guard/stub.ts"]
+  ) {
     test(`have the documented numbers in ${file}`, () => {
       const found = sourceCalls(file);
       assert(found.length > 0);

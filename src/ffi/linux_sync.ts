@@ -86,15 +86,26 @@ const symbols = {
 
 const slowSymbols = { syscall: symbols.syscall } as const;
 
-/** Numbers of system calls, by the processor's name in Node. */
-const callNumbers: Readonly<
-  Record<string, { readonly futex: number; readonly gettid: number; readonly tkill: number }>
-> = {
-  x64: { futex: 202, gettid: 186, tkill: 200 },
-  arm64: { futex: 98, gettid: 178, tkill: 130 },
+type Numbers = Readonly<Record<"futex" | "futex_waitv" | "gettid" | "tkill", number>>;
+
+/** From the kernel's `syscall_64.tbl`. */
+const x64: Numbers = {
+  futex: 202,
+  futex_waitv: 449,
+  gettid: 186,
+  tkill: 200,
 };
-/** The same on every processor, as all calls since Linux 5.1. */
-const SYS_FUTEX_WAITV = 449;
+
+/** From the kernel's `asm-generic/unistd.h`. */
+const arm64: Numbers = {
+  futex: 98,
+  futex_waitv: 449,
+  gettid: 178,
+  tkill: 130,
+};
+
+/** By the processor's name in Node. */
+const callNumbers: Readonly<Record<string, Numbers>> = { x64, arm64 };
 
 const FUTEX_WAIT = 0;
 const FUTEX_WAKE = 1;
@@ -235,7 +246,7 @@ export function openLinuxSync(runtime: Runtime): SyncPlatform | undefined {
     return ownership.tryClaim(address) === "look" && ownership.release(address);
   };
   const owned = hasOwnership();
-  const hasWaitv = call(SYS_FUTEX_WAITV) !== -ENOSYS; // since Linux 5.16
+  const hasWaitv = call(numbers.futex_waitv) !== -ENOSYS; // since Linux 5.16
 
   return {
     name: "Linux",
@@ -252,7 +263,11 @@ export function openLinuxSync(runtime: Runtime): SyncPlatform | undefined {
       if (woken >= 0) return woken;
       throw new SystemCallError("futex", -woken, errnoName(-woken));
     },
-    ...(hasWaitv ? { waitForAny: anyWaiter(runtime, library, () => clock(CLOCK_MONOTONIC)) } : {}),
+    ...(hasWaitv
+      ? {
+        waitForAny: anyWaiter(runtime, library, numbers.futex_waitv, () => clock(CLOCK_MONOTONIC)),
+      }
+      : {}),
     lookAfter(number: number, identity: number): Fate {
       const status = proc.status(number);
       // No such thread, no /proc, or a /proc that hides other users' processes.
@@ -308,6 +323,7 @@ function openProc(libc: Functions<typeof symbols>): Proc {
 function anyWaiter(
   runtime: Runtime,
   library: string,
+  number: number,
   now: () => number,
 ): (watched: readonly WatchedWord[], timeoutMs: number) => Promise<void> {
   const timespec = MAX_WATCHED * WAITV_LENGTH;
@@ -325,7 +341,7 @@ function anyWaiter(
     offThread ??= runtime.dlopenOffThread(library, slowSymbols);
     // Woken, timed out or refused: the caller looks at the words again.
     await offThread.syscall(
-      BigInt(SYS_FUTEX_WAITV),
+      BigInt(number),
       BigInt(address),
       BigInt(watched.length),
       0n,
