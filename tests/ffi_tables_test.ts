@@ -677,7 +677,6 @@ const systemCalls: Readonly<Record<string, readonly [x64: number, arm64: number]
   munmap: [11, 215],
   prctl: [157, 167],
   rt_sigaction: [13, 134],
-  gettid: [186, 178],
   statx: [332, 291],
   tkill: [200, 130],
   write: [1, 64],
