@@ -19,7 +19,8 @@ const BUILDS: Record<Subject["runtime"], [npmPackage: string, version: string, f
 const LEFT_OUT = [
   // JavaScript alone, the same on every processor.
   ...["bad_input_test", "cursor_model_test", "cursor_test", "ffi_tables_test", "gallery_test"],
-  ...["musl_test", "tests/scripts/", "tests/std/"],
+  ...["musl_test", "ndarray", "npy_test", "records_"],
+  ...["tests/interop/", "tests/scripts/", "tests/std/"],
   // Minutes under emulation.
   ...["large_file_test", "lifetime_test"],
 ];
