@@ -59,35 +59,25 @@ export async function makeFolder(
   }
 }
 
-/** The text of the files that say where apt gets packages from. */
-async function sources(): Promise<string[]> {
-  const folder = "/etc/apt/sources.list.d";
-  const parts = await exists(folder) ? await Array.fromAsync(Deno.readDir(folder)) : [];
-  const paths = ["/etc/apt/sources.list", ...parts.map(({ name }) => `${folder}/${name}`)];
-  const present = await Promise.all(paths.map(async (path) => await exists(path) ? [path] : []));
-  return Promise.all(present.flat().map((path) => Deno.readTextFile(path)));
-}
-
 /** The archive that the machine itself gets its packages from. */
 async function archive(): Promise<string> {
-  const system = await exists("/etc/os-release") ? await Deno.readTextFile("/etc/os-release") : "";
-  const field = (name: string) => new RegExp(`^${name}="?([^"\\n]*)`, "m").exec(system)?.[1];
+  const release = await exists("/etc/os-release") ? await Deno.readTextFile("/etc/os-release") : "";
+  const field = (name: string) => new RegExp(`^${name}="?([^"\\n]*)`, "m").exec(release)?.[1];
   if (field("ID") !== "debian") {
     throw new Error(`Cannot unpack packages of Debian on ${field("PRETTY_NAME") ?? "this system"}`);
   }
-  const own = ["stable", field("VERSION_CODENAME")];
-  for (const text of await sources()) {
-    // One line each, or stanzas of fields.
-    const lines = text.matchAll(/^deb\s+(?:\[.*?\]\s+)?(\S+)\s+(\S+)/gm);
-    const stanzas = text.split(/\n\s*\n/).map((stanza) => {
-      const value = (name: string) => new RegExp(`^${name}:\\s*(.*)`, "m").exec(stanza)?.[1] ?? "";
-      return ["", value("URIs"), value("Suites")];
-    });
-    for (const [, uris = "", suites = ""] of [...lines, ...stanzas]) {
-      if (suites.split(/\s+/).some((suite) => own.includes(suite))) return uris.split(/\s+/)[0]!;
-    }
-  }
-  throw new Error("Cannot find Debian's archive among the sources of apt");
+  const targets = await run(
+    [
+      ...["apt-get", "indextargets", "--no-release-info"], // a fresh machine has no lists of packages
+      ...["--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages"],
+    ],
+    { stdout: "keep" },
+  );
+  const releases = [field("VERSION_CODENAME"), "stable"];
+  const own = targets.stdout.split("\n").map((line) => line.split(" "))
+    .find(([name]) => releases.includes(name));
+  if (own === undefined) throw new Error("Cannot find Debian's archive among the sources of apt");
+  return own[1]!;
 }
 
 /** Whether packages can be installed here: a system with apt, and root. */

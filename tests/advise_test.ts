@@ -39,6 +39,7 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from "../mod.ts";
+import { skipWithoutAdvice, skipWithoutLocking } from "./capabilities.ts";
 import {
   assertRefused,
   fileBytes,
@@ -63,6 +64,7 @@ const page = pageSize();
 const READ_WRITE = PROT_READ | PROT_WRITE;
 const SHARED = MAP_SHARED | MAP_ANONYMOUS;
 const skip = firstReason(skipOutsideLinux, skipWithoutProc);
+const skipAdvice = firstReason(skip, skipWithoutAdvice);
 
 /** The first byte of each page. */
 function firstBytes(map: MemoryMap): number[] {
@@ -81,7 +83,7 @@ describe("MemoryMap.madvise() sets the flag that /proc/self/smaps shows:", () =>
     ["MADV_MERGEABLE, until MADV_UNMERGEABLE", MADV_MERGEABLE, "mg", MADV_UNMERGEABLE],
   ];
   for (const [name, advice, flag, opposite] of pairs) {
-    test(name, { skip }, () => {
+    test(name, { skip: skipAdvice }, () => {
       using map = MemoryMap.createAnonymous(4 * page);
       const flags = () => [0, 1, 2, 3].map((i) => hasFlag(map.addr + BigInt(i * page), flag));
       map.madvise(advice, page, page);
@@ -92,7 +94,7 @@ describe("MemoryMap.madvise() sets the flag that /proc/self/smaps shows:", () =>
       assertEquals(flags(), [true, true, true, true]);
     });
   }
-  test("for every page that the range touches", { skip }, () => {
+  test("for every page that the range touches", { skip: skipAdvice }, () => {
     using map = MemoryMap.createAnonymous(5 * page);
     const flags = () => [0, 1, 2, 3, 4].map((i) => hasFlag(map.addr + BigInt(i * page), "rr"));
     map.madvise(MADV_RANDOM, 2 * page - 1, 2);
@@ -100,7 +102,7 @@ describe("MemoryMap.madvise() sets the flag that /proc/self/smaps shows:", () =>
     map.madvise(MADV_RANDOM, 4 * page + 7);
     assertEquals(flags(), [false, true, true, false, true]);
   });
-  test("for a file that is mapped from inside a page on", { skip }, () => {
+  test("for a file that is mapped from inside a page on", { skip: skipAdvice }, () => {
     using dir = tempDir();
     const path = dir.file("data", new Uint8Array(4 * page));
     using map = MemoryMap.open(path, { offset: page - 1 });
@@ -114,7 +116,7 @@ describe("MemoryMap.madvise() sets the flag that /proc/self/smaps shows:", () =>
 
 describe("MemoryMap.madvise() with", () => {
   test("MADV_WILLNEED reads a file into memory", {
-    skip: firstReason(skip, skipInMemory),
+    skip: firstReason(skipAdvice, skipInMemory),
   }, async () => {
     using dir = tempDir();
     const path = sparseFile(dir.file("data"), 64 * page);
@@ -148,7 +150,9 @@ describe("MemoryMap.madvise() with", () => {
     assertEquals(firstBytes(map), [1, 1, 1, 1]);
     assertEquals(fileBytes(path), new Uint8Array(4 * page).fill(1));
   });
-  test("MADV_DONTNEED is refused for locked pages, MADV_DONTNEED_LOCKED is not", { skip }, () => {
+  test("MADV_DONTNEED is refused for locked pages, MADV_DONTNEED_LOCKED is not", {
+    skip: firstReason(skipAdvice, skipWithoutLocking),
+  }, () => {
     using map = MemoryMap.createAnonymous(4 * page);
     map.fill(1);
     map.mlock();
@@ -162,7 +166,7 @@ describe("MemoryMap.madvise() with", () => {
     map.madvise(MADV_DONTNEED_LOCKED, page, 2 * page);
     assertEquals(firstBytes(map), [1, 0, 0, 1]);
   });
-  test("MADV_FREE marks the pages as free to take", { skip }, () => {
+  test("MADV_FREE marks the pages as free to take", { skip: skipAdvice }, () => {
     using map = MemoryMap.createAnonymous(1024 * page);
     map.madvise(MADV_NOHUGEPAGE);
     map.fill(1);
@@ -173,26 +177,34 @@ describe("MemoryMap.madvise() with", () => {
     map.fill(2, 10 * page, 1000 * page);
     assertEquals([map.count(1), map.count(2)], [24 * page, 1000 * page]);
   });
-  test("MADV_REMOVE frees shared memory, and is refused for private memory", { skip }, () => {
-    using map = MemoryMap.createAnonymous(4 * page, READ_WRITE, SHARED);
-    map.fill(1);
-    map.madvise(MADV_REMOVE, page, 2 * page);
-    assertEquals(firstBytes(map), [1, 0, 0, 1]);
-    using own = MemoryMap.createAnonymous(4 * page);
-    const error = assertRefused(
-      () => own.madvise(MADV_REMOVE),
-      MMapInvalidParameterError,
-      "MADV_REMOVE",
-    );
-    assertEquals([error.code, error.syscall], ["EINVAL", "madvise"]);
-  });
-  test("MADV_REMOVE is refused for a file that is open for reading only", { skip }, () => {
-    using dir = tempDir();
-    const path = dir.file("data", new Uint8Array(4 * page).fill(7));
-    using map = MemoryMap.open(path);
-    assertRefused(() => map.madvise(MADV_REMOVE), MMapProtectionError, "MADV_REMOVE", "EACCES");
-    assertEquals(fileBytes(path), new Uint8Array(4 * page).fill(7));
-  });
+  test(
+    "MADV_REMOVE frees shared memory, and is refused for private memory",
+    { skip: skipAdvice },
+    () => {
+      using map = MemoryMap.createAnonymous(4 * page, READ_WRITE, SHARED);
+      map.fill(1);
+      map.madvise(MADV_REMOVE, page, 2 * page);
+      assertEquals(firstBytes(map), [1, 0, 0, 1]);
+      using own = MemoryMap.createAnonymous(4 * page);
+      const error = assertRefused(
+        () => own.madvise(MADV_REMOVE),
+        MMapInvalidParameterError,
+        "MADV_REMOVE",
+      );
+      assertEquals([error.code, error.syscall], ["EINVAL", "madvise"]);
+    },
+  );
+  test(
+    "MADV_REMOVE is refused for a file that is open for reading only",
+    { skip: skipAdvice },
+    () => {
+      using dir = tempDir();
+      const path = dir.file("data", new Uint8Array(4 * page).fill(7));
+      using map = MemoryMap.open(path);
+      assertRefused(() => map.madvise(MADV_REMOVE), MMapProtectionError, "MADV_REMOVE", "EACCES");
+      assertEquals(fileBytes(path), new Uint8Array(4 * page).fill(7));
+    },
+  );
   test("MADV_COLD keeps the content", { skip: skipOutsideLinux }, () => {
     using map = MemoryMap.createAnonymous(4 * page);
     map.write(pattern(4 * page));
@@ -200,7 +212,7 @@ describe("MemoryMap.madvise() with", () => {
     assertEquals(map.read(map.size), pattern(4 * page));
   });
   test("MADV_PAGEOUT takes clean pages of a file out of memory, and keeps the content", {
-    skip: firstReason(skip, skipInMemory),
+    skip: firstReason(skipAdvice, skipInMemory),
   }, () => {
     using dir = tempDir();
     const path = dir.file("data", pattern(64 * page));
@@ -219,16 +231,20 @@ describe("MemoryMap.madvise() with", () => {
     assert(pagesIn(map).includes("."), "every page is still in memory");
     assertEquals(map.read(map.size), pattern(64 * page));
   });
-  test("MADV_POPULATE_READ and MADV_POPULATE_WRITE fault the pages in", { skip }, () => {
-    using map = MemoryMap.createAnonymous(16 * page);
-    map.madvise(MADV_NOHUGEPAGE);
-    map.madvise(MADV_POPULATE_READ, 2 * page, 3 * page);
-    assertEquals(pagesIn(map), "..###...........");
-    map.madvise(MADV_POPULATE_WRITE, 10 * page, 2 * page);
-    assertEquals(pagesIn(map), "..###.....##....");
-    assertEquals(map.read(map.size), new Uint8Array(16 * page));
-  });
-  test("MADV_COLLAPSE makes huge pages, or says why not", { skip }, () => {
+  test(
+    "MADV_POPULATE_READ and MADV_POPULATE_WRITE fault the pages in",
+    { skip: skipAdvice },
+    () => {
+      using map = MemoryMap.createAnonymous(16 * page);
+      map.madvise(MADV_NOHUGEPAGE);
+      map.madvise(MADV_POPULATE_READ, 2 * page, 3 * page);
+      assertEquals(pagesIn(map), "..###...........");
+      map.madvise(MADV_POPULATE_WRITE, 10 * page, 2 * page);
+      assertEquals(pagesIn(map), "..###.....##....");
+      assertEquals(map.read(map.size), new Uint8Array(16 * page));
+    },
+  );
+  test("MADV_COLLAPSE makes huge pages, or says why not", { skip: skipAdvice }, () => {
     using map = MemoryMap.createAnonymous(8 << 20);
     map.write(pattern(100_000), 3 << 20);
     try {
@@ -429,7 +445,7 @@ describe("MemoryMap.hint() gives the advice of its name:", () => {
     ["mergeable", "mg", "unmergeable"],
   ];
   for (const [hint, flag, opposite] of flags) {
-    test(`${hint}, until ${opposite}`, { skip }, () => {
+    test(`${hint}, until ${opposite}`, { skip: skipAdvice }, () => {
       using map = MemoryMap.createAnonymous(4 * page);
       map.hint(hint, page, 2 * page);
       const flagged = () => [0, 1, 2, 3].map((i) => hasFlag(map.addr + BigInt(i * page), flag));
@@ -468,7 +484,7 @@ test("MemoryMap.hint() refuses names that it does not know, those of Object amon
 describe("MemoryMap.open() with access", () => {
   const accesses = [["random", "rr"], ["sequential", "sr"]] as const;
   for (const [access, flag] of accesses) {
-    test(`"${access}" says so to the system`, { skip }, () => {
+    test(`"${access}" says so to the system`, { skip: skipAdvice }, () => {
       using dir = tempDir();
       using map = MemoryMap.open(dir.file("data", new Uint8Array(3 * page)), { access });
       assertEquals(hasFlag(map.addr, flag), true);
@@ -512,7 +528,9 @@ describe("MemoryMap.discard()", () => {
     assertEquals(map.read(8 * page, 4 * page), new Uint8Array(8 * page));
     assertEquals(map.count(1), 8 * page);
   });
-  test("of shared anonymous memory reads as zeros", { skip: skipOnWindows }, () => {
+  test("of shared anonymous memory reads as zeros", {
+    skip: firstReason(skipOnWindows, skipWithoutAdvice),
+  }, () => {
     using map = MemoryMap.createAnonymous(4 * page, READ_WRITE, SHARED);
     map.fill(1);
     map.discard(page, 2 * page);
@@ -547,7 +565,7 @@ describe("MemoryMap.discard()", () => {
       assertEquals(map.read(map.size), pattern(4 * page));
     });
   }
-  test("of a shared file takes its pages out of this process", { skip }, () => {
+  test("of a shared file takes its pages out of this process", { skip: skipAdvice }, () => {
     using dir = tempDir();
     using map = MemoryMap.open(dir.file("data", pattern(16 * page)));
     map.prefault();
@@ -563,7 +581,9 @@ describe("MemoryMap.discard()", () => {
     assertEquals(map.count(1), 3 * page);
     assertEquals(map.read(page, page), new Uint8Array(page));
   });
-  test("of locked memory is refused, or forgets it and keeps the lock", { skip }, () => {
+  test("of locked memory is refused, or forgets it and keeps the lock", {
+    skip: firstReason(skipAdvice, skipWithoutLocking),
+  }, () => {
     using map = MemoryMap.createAnonymous(4 * page);
     map.fill(1);
     map.mlock();

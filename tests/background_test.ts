@@ -24,6 +24,7 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from "../mod.ts";
+import { skipWithoutAdvice } from "./capabilities.ts";
 import {
   descriptorsOf,
   fileBytes,
@@ -55,6 +56,8 @@ const READ_WRITE = PROT_READ | PROT_WRITE;
 const PRIVATE = MAP_PRIVATE | MAP_ANONYMOUS;
 const MiB = 1 << 20;
 const skip = firstReason(skipOutsideLinux, skipWithoutProc);
+/** Where faulting in is taken, and not done, nothing takes long. */
+const skipFaultIn = firstReason(skip, skipWithoutAdvice);
 
 /** Long enough to come in the middle of: some tenths of a second. */
 const LONG = 512 * MiB;
@@ -74,7 +77,7 @@ describe("MemoryMap.createAnonymousAsync()", () => {
   for (
     const [kind, flags] of [["private", PRIVATE], ["shared", MAP_SHARED | MAP_ANONYMOUS]] as const
   ) {
-    test(`gives ${kind} memory that is all there`, { skip }, async () => {
+    test(`gives ${kind} memory that is all there`, { skip: skipFaultIn }, async () => {
       using map = await MemoryMap.createAnonymousAsync(100 * page + 1, READ_WRITE, flags);
       assertEquals([map.size, map.prot], [100 * page + 1, READ_WRITE]);
       assertEquals(pagesIn(map), "#".repeat(101));
@@ -89,7 +92,7 @@ describe("MemoryMap.createAnonymousAsync()", () => {
     using named = await MemoryMap.createAnonymousAsync(page, READ_WRITE, PRIVATE, { name: "big" });
     assertEquals(named.name, "big");
   });
-  test("gives read-only memory", { skip }, async () => {
+  test("gives read-only memory", { skip: skipFaultIn }, async () => {
     using map = await MemoryMap.createAnonymousAsync(4 * page, PROT_READ);
     assertEquals(pagesIn(map), "####");
   });
@@ -146,7 +149,7 @@ describe("MemoryMap.openAsync()", () => {
     });
   }
   test("faults everything in with populate, and leaves holes holes", {
-    skip: firstReason(skip, skipInMemory),
+    skip: firstReason(skipFaultIn, skipInMemory),
   }, async () => {
     using dir = tempDir();
     const path = sparseFile(dir.file("data"), 64 * MiB);
@@ -209,7 +212,7 @@ describe("MemoryMap.openAsync()", () => {
     assertEquals(fs.readFileSync(path, "utf8"), "content");
     assertEquals(fs.existsSync(dir.file("new")), false);
   });
-  test("aborted while it faults in leaves nothing open", { skip }, async () => {
+  test("aborted while it faults in leaves nothing open", { skip: skipFaultIn }, async () => {
     using dir = tempDir();
     const path = sparseFile(dir.file("data"), LONG);
     const aborter = new AbortController();
@@ -223,25 +226,29 @@ describe("MemoryMap.openAsync()", () => {
     assertEquals((reason as Error)?.name, "AbortError");
     assertEquals([mappingsOf(path).length, descriptorsOf(path).length], [0, 0]);
   });
-  test("aborted while it faults in undoes what it did to the file", { skip }, async () => {
-    using dir = tempDir();
-    const path = dir.file("data", "content");
-    const fresh = dir.file("fresh");
-    for (const [file, mode] of [[path, "r+"], [fresh, "w+"]] as const) {
-      const aborter = new AbortController();
-      const opening = MemoryMap.openAsync(file, {
-        mode,
-        size: LONG,
-        populate: true,
-        signal: aborter.signal,
-      });
-      setTimeout(() => aborter.abort(), 20);
-      assertEquals((await reasonOf(opening) as Error)?.name, "AbortError");
-      assertEquals([mappingsOf(file).length, descriptorsOf(file).length], [0, 0]);
-    }
-    assertEquals(fs.readFileSync(path, "utf8"), "content");
-    assertEquals(fs.existsSync(fresh), false);
-  });
+  test(
+    "aborted while it faults in undoes what it did to the file",
+    { skip: skipFaultIn },
+    async () => {
+      using dir = tempDir();
+      const path = dir.file("data", "content");
+      const fresh = dir.file("fresh");
+      for (const [file, mode] of [[path, "r+"], [fresh, "w+"]] as const) {
+        const aborter = new AbortController();
+        const opening = MemoryMap.openAsync(file, {
+          mode,
+          size: LONG,
+          populate: true,
+          signal: aborter.signal,
+        });
+        setTimeout(() => aborter.abort(), 20);
+        assertEquals((await reasonOf(opening) as Error)?.name, "AbortError");
+        assertEquals([mappingsOf(file).length, descriptorsOf(file).length], [0, 0]);
+      }
+      assertEquals(fs.readFileSync(path, "utf8"), "content");
+      assertEquals(fs.existsSync(fresh), false);
+    },
+  );
 });
 
 describe("MemoryMap.prefaultAsync()", () => {
@@ -256,7 +263,7 @@ describe("MemoryMap.prefaultAsync()", () => {
   ];
   for (const [offset, length, expected] of ranges) {
     test(`of ${length ?? "the rest"} at ${offset} takes the pages that it touches`, {
-      skip,
+      skip: skipFaultIn,
     }, async () => {
       using map = MemoryMap.createAnonymous(8 * page);
       map.hint("noHugePages");
@@ -265,7 +272,7 @@ describe("MemoryMap.prefaultAsync()", () => {
     });
   }
   test("of a sparse file leaves its holes holes", {
-    skip: firstReason(skip, skipInMemory),
+    skip: firstReason(skipFaultIn, skipInMemory),
   }, async () => {
     using dir = tempDir();
     const path = sparseFile(dir.file("data"), 100 * MiB, { [99 * MiB]: "end" });
@@ -277,7 +284,7 @@ describe("MemoryMap.prefaultAsync()", () => {
       assertEquals(allocatedBytes(path), before);
     }
   });
-  test("of a map of which a part is read-only", { skip }, async () => {
+  test("of a map of which a part is read-only", { skip: skipFaultIn }, async () => {
     using map = MemoryMap.createAnonymous(16 * page);
     map.hint("noHugePages");
     map.mprotect(PROT_READ, 0, 4 * page);
@@ -291,7 +298,7 @@ describe("MemoryMap.prefaultAsync()", () => {
     await map.msyncAsync();
   });
   test("past the end of a file that was cut is rejected, with the system's code", {
-    skip,
+    skip: skipFaultIn,
   }, async () => {
     using dir = tempDir();
     const path = dir.file("data", new Uint8Array(8 * page));
@@ -376,19 +383,21 @@ describe("the event loop is free during", () => {
     }
     return ticks;
   }
-  test("createAnonymousAsync()", async () => {
+  test("createAnonymousAsync()", { skip: skipWithoutAdvice }, async () => {
     const ticks = await ticksDuring(async () => {
       (await MemoryMap.createAnonymousAsync(LONG)).close();
     });
     assert(ticks >= 20, `${ticks} ticks`);
   });
-  test("prefaultAsync()", async () => {
+  test("prefaultAsync()", { skip: skipWithoutAdvice }, async () => {
     using map = MemoryMap.createAnonymous(LONG);
     if (process.platform === "linux") map.hint("noHugePages");
     const ticks = await ticksDuring(() => map.prefaultAsync());
     assert(ticks >= 20, `${ticks} ticks`);
   });
-  test("openAsync() with populate", { skip: skipInMemory }, async () => {
+  test("openAsync() with populate", {
+    skip: firstReason(skipInMemory, skipWithoutAdvice),
+  }, async () => {
     using dir = tempDir();
     const path = sparseFile(dir.file("data"), LONG);
     const ticks = await ticksDuring(async () => {
@@ -413,22 +422,26 @@ describe("close() in the middle of", () => {
   for (const [name, operate] of operations) {
     for (const delay of [undefined, 0, 15]) {
       const when = delay === undefined ? "at once" : `after ${delay} ms`;
-      test(`${name}, ${when}, rejects and gives everything back`, { skip }, async () => {
-        using dir = tempDir();
-        const path = dir.file("data");
-        using map = MemoryMap.open(path, { mode: "w+", size: LONG });
-        if (name === "msyncAsync()") map.fill(1, 0, 64 * MiB);
-        const view = map.asTypedArray(Uint8Array, 0, 100);
-        const operating = operate(map);
-        const ended = reasonOf(operating);
-        if (delay !== undefined) await pause(delay);
-        map.close();
-        assertEquals([map.isValid, map.size, map.addr, view.length], [false, 0, 0n, 0]);
-        const reason = await ended;
-        assert(reason instanceof MMapClosedError, String(reason));
-        assert(/closed or resized/.test(reason.message), reason.message);
-        assertEquals([mappingsOf(path).length, descriptorsOf(path).length], [0, 0]);
-      });
+      test(
+        `${name}, ${when}, rejects and gives everything back`,
+        { skip: skipFaultIn },
+        async () => {
+          using dir = tempDir();
+          const path = dir.file("data");
+          using map = MemoryMap.open(path, { mode: "w+", size: LONG });
+          if (name === "msyncAsync()") map.fill(1, 0, 64 * MiB);
+          const view = map.asTypedArray(Uint8Array, 0, 100);
+          const operating = operate(map);
+          const ended = reasonOf(operating);
+          if (delay !== undefined) await pause(delay);
+          map.close();
+          assertEquals([map.isValid, map.size, map.addr, view.length], [false, 0, 0n, 0]);
+          const reason = await ended;
+          assert(reason instanceof MMapClosedError, String(reason));
+          assert(/closed or resized/.test(reason.message), reason.message);
+          assertEquals([mappingsOf(path).length, descriptorsOf(path).length], [0, 0]);
+        },
+      );
     }
   }
   test("many operations of many maps", { skip }, async () => {
@@ -464,7 +477,7 @@ describe("resize() in the middle of", () => {
   for (const size of [LONG + 100 * MiB, 2 * LONG, 10 * page, LONG / 2 + 3]) {
     for (const kind of ["anonymous memory", "a file"] as const) {
       test(`prefaultAsync() of ${kind}, to ${size} bytes, rejects and keeps the map`, {
-        skip,
+        skip: skipFaultIn,
       }, async () => {
         using dir = tempDir();
         using map = kind === "a file"
@@ -528,7 +541,7 @@ describe("other calls in the middle of prefaultAsync()", () => {
     const reason = await ended;
     assert(reason === undefined || reason instanceof MMapError, String(reason));
   });
-  test("a file that is cut ends it in an error", { skip }, async () => {
+  test("a file that is cut ends it in an error", { skip: skipFaultIn }, async () => {
     using dir = tempDir();
     const path = sparseFile(dir.file("data"), LONG);
     using map = MemoryMap.open(path, { mode: "r+" });
@@ -561,7 +574,7 @@ describe("an AbortSignal", () => {
   ];
   for (const [name, make] of signals) {
     test(`that was aborted before, ${name}, rejects with its reason and nothing happens`, {
-      skip,
+      skip: skipFaultIn,
     }, async () => {
       const { signal, reason } = make();
       using map = MemoryMap.createAnonymous(8 * page);
@@ -579,7 +592,7 @@ describe("an AbortSignal", () => {
   }
   for (const delay of [0, 15]) {
     test(`aborted after ${delay} ms ends prefaultAsync() early, and the map stays usable`, {
-      skip,
+      skip: skipFaultIn,
     }, async () => {
       using map = MemoryMap.createAnonymous(2 * LONG);
       map.hint("noHugePages");
@@ -597,7 +610,7 @@ describe("an AbortSignal", () => {
     });
   }
   test("aborted in the middle ends createAnonymousAsync(), and gives the memory back", {
-    skip,
+    skip: skipFaultIn,
   }, async () => {
     const size = 4 * LONG;
     const before = ownBytes("VmSize");
@@ -629,7 +642,7 @@ describe("an AbortSignal", () => {
     map.write("usable");
     assertEquals(map.isValid, true);
   });
-  test("of one operation leaves the others alone", { skip }, async () => {
+  test("of one operation leaves the others alone", { skip: skipFaultIn }, async () => {
     using map = MemoryMap.createAnonymous(LONG);
     map.hint("noHugePages");
     const aborter = new AbortController();

@@ -50,6 +50,7 @@ void *mmap(void *, size_t, int, int, int, off_t);
 int munmap(void *, size_t);
 int mprotect(void *, size_t, int);
 int msync(void *, size_t, int);
+int mlock(const void *, size_t);
 int munlock(const void *, size_t);
 int madvise(void *, size_t, int);
 int flock(int, int);
@@ -266,7 +267,6 @@ int sysctlbyname(const char *, void *, size_t *, void *, size_t);
 int fstat(int, struct stat *);
 int mincore(const void *, size_t, char *);
 int minherit(void *, size_t, int);
-int mlock(const void *, size_t);
 `,
   values: {
     ...sharedConstants,

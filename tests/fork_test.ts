@@ -12,11 +12,12 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from "../mod.ts";
+import { skipWithoutAdvice } from "./capabilities.ts";
 import { firstReason, openFd, skipWithoutProc, tempDir } from "./helpers.ts";
 import { hasFlag, skipOutsideLinux } from "./helpers_paging.ts";
 
 const page = pageSize();
-const skip = firstReason(skipOutsideLinux, skipWithoutProc);
+const skip = firstReason(skipOutsideLinux, skipWithoutProc, skipWithoutAdvice);
 
 /** Whether fork() leaves the page at an offset out. */
 const leftOut = (map: MemoryMap, offset = 0) => hasFlag(map.addr + BigInt(offset), "dc");

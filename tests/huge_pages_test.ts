@@ -14,6 +14,7 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from "../mod.ts";
+import { skipWithoutAdvice, skipWithoutSmaps } from "./capabilities.ts";
 import {
   assertRefused,
   countDescriptors,
@@ -39,6 +40,7 @@ const SHARED = MAP_SHARED | MAP_ANONYMOUS;
 const POOL = 6;
 const skip = firstReason(skipOutsideLinux, skipWithoutProc);
 const skipPool = firstReason(skip, skipWithoutHugePool(POOL));
+const skipCounted = firstReason(skipPool, skipWithoutSmaps);
 const huge = skip === false ? memoryInfo("Hugepagesize") : 2 << 20;
 
 /** Pages of the pool that nobody has. */
@@ -83,7 +85,7 @@ for (const [name, make] of makers) {
       assertRefused(() => make(2 * huge), MMapAllocationError, "vm.nr_hugepages");
       assertEquals(freeInPool(), 1);
     });
-    test("uses pages of the pool, and close() gives them back", { skip: skipPool }, () => {
+    test("uses pages of the pool, and close() gives them back", { skip: skipCounted }, () => {
       using _pool = hugePool(POOL);
       using map = make(2 * huge);
       map.fill(7);
@@ -135,7 +137,9 @@ for (const [name, make] of makers) {
       map.prefault();
       map.write("KEPT");
     });
-    test("discards and punches holes at any size", { skip: skipPool }, () => {
+    test("discards and punches holes at any size", {
+      skip: firstReason(skipPool, skipWithoutAdvice),
+    }, () => {
       using _pool = hugePool(POOL);
       using map = make(huge + 100);
       map.fill(1);
@@ -147,7 +151,7 @@ for (const [name, make] of makers) {
       assertEquals(map.count(1), map.size - 4096);
     });
     test("discard() takes whole huge pages and nothing outside of the range", {
-      skip: skipPool,
+      skip: firstReason(skipPool, skipWithoutAdvice),
     }, () => {
       using _pool = hugePool(POOL);
       using map = make(3 * huge);
@@ -201,7 +205,7 @@ test("MemoryMap.createAnonymous() with MAP_HUGETLB keeps MADV_DONTNEED to whole 
 });
 
 test("MemoryMap.createAnonymous() takes huge pages of a size that C's flag names", {
-  skip: skipPool,
+  skip: skipCounted,
 }, () => {
   using _pool = hugePool(POOL);
   const exponent = Math.log2(huge) << 26; // MAP_HUGE_SHIFT
@@ -211,7 +215,7 @@ test("MemoryMap.createAnonymous() takes huge pages of a size that C's flag names
 });
 
 test("MemoryMap.createAnonymous() populates huge pages before it returns", {
-  skip: skipPool,
+  skip: firstReason(skipPool, skipWithoutAdvice),
 }, () => {
   using _pool = hugePool(POOL);
   const options = { hugePages: true, populate: true };
@@ -219,7 +223,9 @@ test("MemoryMap.createAnonymous() populates huge pages before it returns", {
   assertEquals(memoryInfo("HugePages_Free"), POOL - 2);
 });
 
-test("MemoryMap.createAnonymousAsync() with hugePages", { skip: skipPool }, async () => {
+test("MemoryMap.createAnonymousAsync() with hugePages", {
+  skip: firstReason(skipPool, skipWithoutAdvice),
+}, async () => {
   using _pool = hugePool(POOL);
   {
     using _map = await MemoryMap.createAnonymousAsync(2 * huge, READ_WRITE, PRIVATE, {
@@ -232,7 +238,9 @@ test("MemoryMap.createAnonymousAsync() with hugePages", { skip: skipPool }, asyn
 
 describe("MemoryMap.open() with hugePages", () => {
   for (const mode of ["r", "r+", "c"] as const) {
-    test(`asks for transparent ones and needs no pool, mode "${mode}"`, { skip }, () => {
+    test(`asks for transparent ones and needs no pool, mode "${mode}"`, {
+      skip: firstReason(skip, skipWithoutAdvice),
+    }, () => {
       using dir = tempDir();
       const path = dir.file("data", pattern(5 << 20));
       using map = MemoryMap.open(path, { mode, hugePages: true });
@@ -247,7 +255,9 @@ describe("MemoryMap.open() with hugePages", () => {
   });
 });
 
-test("hint of huge pages brings transparent ones, and stats() counts them", { skip }, () => {
+test("hint of huge pages brings transparent ones, and stats() counts them", {
+  skip: firstReason(skip, skipWithoutAdvice, skipWithoutSmaps),
+}, () => {
   const modes = fs.readFileSync("/sys/kernel/mm/transparent_hugepage/enabled", "utf8");
   using map = MemoryMap.createAnonymous(16 << 20);
   map.hint("hugePages");

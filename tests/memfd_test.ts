@@ -11,6 +11,7 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from "../mod.ts";
+import { skipWithoutAdvice } from "./capabilities.ts";
 import {
   assertRefused,
   countDescriptors,
@@ -101,7 +102,9 @@ describe("MemoryMap.createMemfd()", () => {
     for (let i = 0; i < 1000; i++) MemoryMap.createMemfd(page).close();
     assert(countDescriptors() <= before + 5);
   });
-  test("is not handed on to programs that this process starts", { skip }, () => {
+  test("is not handed on to programs that this process starts", {
+    skip: firstReason(skip, skipWithoutAdvice),
+  }, () => {
     const name = freshName();
     using map = MemoryMap.createMemfd(page, { name });
     const [fd] = descriptorsOf(fileOf(name));

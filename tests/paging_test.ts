@@ -20,6 +20,12 @@ import {
   PROT_WRITE,
 } from "../mod.ts";
 import {
+  skipWithoutAdvice,
+  skipWithoutLocking,
+  skipWithoutLockOnFault,
+  skipWithoutSmaps,
+} from "./capabilities.ts";
+import {
   assertRefused,
   descriptorsOf,
   firstReason,
@@ -49,9 +55,10 @@ const page = pageSize();
 const READ_WRITE = PROT_READ | PROT_WRITE;
 const skip = firstReason(skipOutsideLinux, skipWithoutProc);
 const skipOnDisk = firstReason(skip, skipInMemory);
+const skipFaultIn = firstReason(skip, skipWithoutAdvice);
 
 describe("MemoryMap.prefault()", () => {
-  test("gives anonymous memory its pages", { skip }, () => {
+  test("gives anonymous memory its pages", { skip: skipFaultIn }, () => {
     using map = MemoryMap.createAnonymous(64 * page);
     map.hint("noHugePages");
     assertEquals(pagesIn(map), ".".repeat(64));
@@ -72,7 +79,7 @@ describe("MemoryMap.prefault()", () => {
   for (const [offset, length, expected] of ranges) {
     test(
       `of ${length ?? "the rest"} at ${offset} takes the pages that it touches`,
-      { skip },
+      { skip: skipFaultIn },
       () => {
         using map = MemoryMap.createAnonymous(8 * page);
         map.hint("noHugePages");
@@ -90,7 +97,9 @@ describe("MemoryMap.prefault()", () => {
     assertEquals(new TextDecoder().decode(map.read(3, page)), "new");
   });
   for (const mode of ["r", "r+", "c"] as const) {
-    test(`of a sparse file leaves its holes holes, mode "${mode}"`, { skip: skipOnDisk }, () => {
+    test(`of a sparse file leaves its holes holes, mode "${mode}"`, {
+      skip: firstReason(skipFaultIn, skipOnDisk),
+    }, () => {
       using dir = tempDir();
       const path = sparseFile(dir.file("data"), 256 * page, { 0: "start", [255 * page]: "end" });
       const before = allocatedBytes(path);
@@ -101,27 +110,31 @@ describe("MemoryMap.prefault()", () => {
       assertEquals(allocatedBytes(path), before);
     });
   }
-  test("of a copy-on-write map copies nothing", { skip }, () => {
+  test("of a copy-on-write map copies nothing", { skip: skipFaultIn }, () => {
     using dir = tempDir();
     using map = MemoryMap.open(dir.file("data", pattern(64 * page)), { mode: "c" });
     map.prefault();
     assertEquals(areaAt(map.addr).bytes("Anonymous"), 0);
     assertEquals(areaAt(map.addr).bytes("Rss"), 64 * page);
   });
-  test("of read-only anonymous memory", { skip }, () => {
+  test("of read-only anonymous memory", { skip: skipFaultIn }, () => {
     using map = MemoryMap.createAnonymous(4 * page, PROT_READ);
     map.prefault();
     assertEquals(pagesIn(map), "####");
   });
-  test("of memory of which a part is read-only gives the rest its pages", { skip }, () => {
-    using map = MemoryMap.createAnonymous(16 * page);
-    map.hint("noHugePages");
-    map.mprotect(PROT_READ, 0, 4 * page);
-    map.prefault();
-    assertEquals(pagesIn(map), "#".repeat(16));
-    assertEquals(areaAt(map.addr + BigInt(4 * page)).bytes("Rss"), 12 * page);
-  });
-  test("makes the following stores without a fault", { skip }, () => {
+  test(
+    "of memory of which a part is read-only gives the rest its pages",
+    { skip: skipFaultIn },
+    () => {
+      using map = MemoryMap.createAnonymous(16 * page);
+      map.hint("noHugePages");
+      map.mprotect(PROT_READ, 0, 4 * page);
+      map.prefault();
+      assertEquals(pagesIn(map), "#".repeat(16));
+      assertEquals(areaAt(map.addr + BigInt(4 * page)).bytes("Rss"), 12 * page);
+    },
+  );
+  test("makes the following stores without a fault", { skip: skipFaultIn }, () => {
     using map = MemoryMap.createAnonymous(2048 * page);
     map.hint("noHugePages");
     const faults = () =>
@@ -136,19 +149,23 @@ describe("MemoryMap.prefault()", () => {
     using map = MemoryMap.open(dir.file("empty", ""), { mode: "r+" });
     map.prefault();
   });
-  test("past the end of a file that was cut is an error, not a signal", { skip }, () => {
-    using dir = tempDir();
-    const path = dir.file("data", new Uint8Array(8 * page));
-    using map = MemoryMap.open(path, { mode: "r+" });
-    fs.truncateSync(path, 2 * page);
-    map.prefault(0, 2 * page);
-    const error = assertRefused(
-      () => map.prefault(),
-      MMapError,
-      `Cannot prefault ${8 * page} bytes at offset 0`,
-    );
-    assertEquals([error.code, error.syscall], ["EFAULT", "madvise"]);
-  });
+  test(
+    "past the end of a file that was cut is an error, not a signal",
+    { skip: skipFaultIn },
+    () => {
+      using dir = tempDir();
+      const path = dir.file("data", new Uint8Array(8 * page));
+      using map = MemoryMap.open(path, { mode: "r+" });
+      fs.truncateSync(path, 2 * page);
+      map.prefault(0, 2 * page);
+      const error = assertRefused(
+        () => map.prefault(),
+        MMapError,
+        `Cannot prefault ${8 * page} bytes at offset 0`,
+      );
+      assertEquals([error.code, error.syscall], ["EFAULT", "madvise"]);
+    },
+  );
   test("refuses what may not be read", () => {
     using map = MemoryMap.createAnonymous(4 * page);
     map.mprotect(PROT_NONE, page, page);
@@ -168,7 +185,7 @@ describe("MemoryMap.prefault()", () => {
 });
 
 describe("populate faults everything in before the call returns:", () => {
-  test("MemoryMap.createAnonymous(), and by default it does not", { skip }, () => {
+  test("MemoryMap.createAnonymous(), and by default it does not", { skip: skipFaultIn }, () => {
     const flags = MAP_PRIVATE | MAP_ANONYMOUS;
     using map = MemoryMap.createAnonymous(16 * page, READ_WRITE, flags, { populate: true });
     assertEquals(pagesIn(map), "#".repeat(16));
@@ -176,15 +193,21 @@ describe("populate faults everything in before the call returns:", () => {
     lazy.hint("noHugePages");
     assertEquals(pagesIn(lazy), ".".repeat(16));
   });
-  test("MemoryMap.createAnonymous() of shared memory, and by the flag of C", { skip }, () => {
-    const shared = MAP_SHARED | MAP_ANONYMOUS;
-    using map = MemoryMap.createAnonymous(16 * page, READ_WRITE, shared, { populate: true });
-    assertEquals(pagesIn(map), "#".repeat(16));
-    using flagged = MemoryMap.createAnonymous(16 * page, READ_WRITE, MAP_PRIVATE | MAP_POPULATE);
-    assertEquals(pagesIn(flagged), "#".repeat(16));
-  });
+  test(
+    "MemoryMap.createAnonymous() of shared memory, and by the flag of C",
+    { skip: skipFaultIn },
+    () => {
+      const shared = MAP_SHARED | MAP_ANONYMOUS;
+      using map = MemoryMap.createAnonymous(16 * page, READ_WRITE, shared, { populate: true });
+      assertEquals(pagesIn(map), "#".repeat(16));
+      using flagged = MemoryMap.createAnonymous(16 * page, READ_WRITE, MAP_PRIVATE | MAP_POPULATE);
+      assertEquals(pagesIn(flagged), "#".repeat(16));
+    },
+  );
   for (const mode of ["r", "r+", "c"] as const) {
-    test(`MemoryMap.open() with mode "${mode}"`, { skip: skipOnDisk }, () => {
+    test(`MemoryMap.open() with mode "${mode}"`, {
+      skip: firstReason(skipFaultIn, skipOnDisk),
+    }, () => {
       using dir = tempDir();
       const path = sparseFile(dir.file("data"), 64 * page);
       using map = MemoryMap.open(path, { mode, populate: true });
@@ -198,7 +221,7 @@ describe("populate faults everything in before the call returns:", () => {
     assertEquals(map.size, 0);
   });
   test("MemoryMap.open() on a full disk says so, and leaves nothing open", {
-    skip: firstReason(skip, skipWithoutMount()),
+    skip: firstReason(skipFaultIn, skipWithoutMount()),
   }, () => {
     using disk = mountTmpfs(1 << 20);
     const path = disk.file("data", "content");
@@ -215,7 +238,9 @@ describe("populate faults everything in before the call returns:", () => {
 });
 
 describe("MemoryMap.mlock() on fault", () => {
-  test("locks pages as they are touched", { skip }, () => {
+  test("locks pages as they are touched", {
+    skip: firstReason(skip, skipWithoutLockOnFault),
+  }, () => {
     using map = MemoryMap.createAnonymous(16 * page);
     map.hint("noHugePages");
     const before = lockedBytes();
@@ -229,7 +254,9 @@ describe("MemoryMap.mlock() on fault", () => {
     map.munlock();
     assertEquals(lockedBytes(), before);
   });
-  test("of a range locks only its pages", { skip }, () => {
+  test("of a range locks only its pages", {
+    skip: firstReason(skip, skipWithoutLockOnFault),
+  }, () => {
     using map = MemoryMap.createAnonymous(16 * page);
     map.hint("noHugePages");
     const before = lockedBytes();
@@ -239,7 +266,9 @@ describe("MemoryMap.mlock() on fault", () => {
     assertEquals(areaAt(map.addr + BigInt(4 * page)).bytes("Locked"), 2 * page);
     assertEquals(areaAt(map.addr).bytes("Locked"), 0);
   });
-  test("is off by default: mlock() brings everything in", { skip }, () => {
+  test("is off by default: mlock() brings everything in", {
+    skip: firstReason(skip, skipWithoutLocking, skipWithoutSmaps),
+  }, () => {
     using map = MemoryMap.createAnonymous(16 * page);
     map.mlock();
     assertEquals(pagesIn(map), "#".repeat(16));
@@ -272,7 +301,7 @@ describe("what is flushed is on the disk:", () => {
   ];
   for (const [name, flush] of flushes) {
     test(`${name} leaves no page dirty, and O_DIRECT reads the bytes`, {
-      skip: firstReason(skipOnDisk, skipWithoutCommands("python3")),
+      skip: firstReason(skipOnDisk, skipWithoutSmaps, skipWithoutCommands("python3")),
     }, async () => {
       using dir = tempDir();
       const path = dir.file("data");

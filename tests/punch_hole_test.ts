@@ -15,6 +15,7 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from "../mod.ts";
+import { skipWithoutAdvice } from "./capabilities.ts";
 import {
   assertRefused,
   fileBytes,
@@ -22,6 +23,7 @@ import {
   lockedBytes,
   openFd,
   pattern,
+  type Skip,
   skipWithoutProc,
   type TempDir,
   tempDir,
@@ -32,10 +34,14 @@ const page = pageSize();
 const READ_WRITE = PROT_READ | PROT_WRITE;
 const SHARED = MAP_SHARED | MAP_ANONYMOUS;
 
-/** Every kind of map that takes holes. */
-const kinds: [string, (dir: TempDir, size: number) => MemoryMap][] = [
+/** Every kind of map that takes holes, and what else its tests need. */
+const kinds: [string, (dir: TempDir, size: number) => MemoryMap, Skip?][] = [
   ["anonymous memory", (_, size) => MemoryMap.createAnonymous(size)],
-  ["shared anonymous memory", (_, size) => MemoryMap.createAnonymous(size, READ_WRITE, SHARED)],
+  [
+    "shared anonymous memory",
+    (_, size) => MemoryMap.createAnonymous(size, READ_WRITE, SHARED),
+    skipWithoutAdvice, // a hole is MADV_REMOVE
+  ],
   ["a memfd", (_, size) => MemoryMap.createMemfd(size)],
   ["a file", (dir, size) => MemoryMap.open(dir.file("data"), { mode: "w+", size })],
   [
@@ -45,7 +51,8 @@ const kinds: [string, (dir: TempDir, size: number) => MemoryMap][] = [
   ],
 ];
 
-for (const [kind, make] of kinds) {
+for (const [kind, make, needs = false] of kinds) {
+  const skip = firstReason(skipOutsideLinux, needs);
   describe(`MemoryMap.punchHole() in ${kind}`, () => {
     const ranges: [string, number, number][] = [
       ["whole pages", 2 * page, 3 * page],
@@ -61,7 +68,7 @@ for (const [kind, make] of kinds) {
       ["nothing at the end", 8 * page + 100, 0],
     ];
     for (const [name, offset, length] of ranges) {
-      test(`zeroes ${name} and nothing else`, { skip: skipOutsideLinux }, () => {
+      test(`zeroes ${name} and nothing else`, { skip }, () => {
         using dir = tempDir();
         const size = 8 * page + 100;
         using map = make(dir, size);
@@ -79,7 +86,7 @@ for (const [kind, make] of kinds) {
         assertEquals(map.size, size);
       });
     }
-    test("agrees with a model at any place", { skip: skipOutsideLinux }, () => {
+    test("agrees with a model at any place", { skip }, () => {
       using dir = tempDir();
       const size = 6 * page + 321;
       using map = make(dir, size);
@@ -98,7 +105,7 @@ for (const [kind, make] of kinds) {
         { numRuns: 200, seed: 1 },
       );
     });
-    test("leaves the views as they are", { skip: skipOutsideLinux }, () => {
+    test("leaves the views as they are", { skip }, () => {
       using dir = tempDir();
       using map = make(dir, 4 * page);
       map.fill(1);
@@ -109,7 +116,7 @@ for (const [kind, make] of kinds) {
       bytes[page] = 5;
       assertEquals(map.read(1, page), Uint8Array.of(5));
     });
-    test("refuses ranges that are not in the map", { skip: skipOutsideLinux }, () => {
+    test("refuses ranges that are not in the map", { skip }, () => {
       using dir = tempDir();
       using map = make(dir, page);
       map.fill(1);
@@ -133,7 +140,7 @@ for (const [kind, make] of kinds) {
       }
       assertEquals(map.count(1), page);
     });
-    test("refuses where it may not write", { skip: skipOutsideLinux }, () => {
+    test("refuses where it may not write", { skip }, () => {
       using dir = tempDir();
       using map = make(dir, 4 * page);
       map.fill(1);
@@ -180,15 +187,19 @@ describe("MemoryMap.punchHole() gives back", () => {
     expected.fill(0, 10 * page + 5, 20 * page + 5);
     assertEquals(fileBytes(path), expected);
   });
-  for (const [kind, make] of kinds.slice(0, 3)) {
-    test(`the pages of ${kind}`, { skip: firstReason(skipOutsideLinux, skipWithoutProc) }, () => {
-      using dir = tempDir();
-      using map = make(dir, 8 * page);
-      map.fill(1);
-      assertEquals(pagesIn(map), "########");
-      map.punchHole(page - 1, 4 * page);
-      assertEquals(pagesIn(map), "#...####");
-    });
+  for (const [kind, make, needs = false] of kinds.slice(0, 3)) {
+    test(
+      `the pages of ${kind}`,
+      { skip: firstReason(skipOutsideLinux, skipWithoutProc, needs) },
+      () => {
+        using dir = tempDir();
+        using map = make(dir, 8 * page);
+        map.fill(1);
+        assertEquals(pagesIn(map), "########");
+        map.punchHole(page - 1, 4 * page);
+        assertEquals(pagesIn(map), "#...####");
+      },
+    );
   }
 });
 

@@ -14,6 +14,7 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from "../mod.ts";
+import { skipWithoutAdvice } from "./capabilities.ts";
 import { assertRefused, firstReason, skipOnWindows, tempDir } from "./helpers.ts";
 import { pagesIn, skipInMemory, sparseFile } from "./helpers_paging.ts";
 
@@ -30,7 +31,9 @@ function smallPages(pages: number, flags: number = MAP_PRIVATE): MemoryMap {
 
 describe("MemoryMap.residency() of anonymous memory", () => {
   for (const [kind, flags] of [["private", MAP_PRIVATE], ["shared", MAP_SHARED]] as const) {
-    test(`tells which pages were written, ${kind}`, { skip }, () => {
+    test(`tells which pages were written, ${kind}`, {
+      skip: firstReason(skip, flags === MAP_SHARED && skipWithoutAdvice),
+    }, () => {
       using map = smallPages(10, flags);
       assertEquals(pagesIn(map), "..........");
       map.write("x", 0);
@@ -115,7 +118,7 @@ describe("MemoryMap.residency() of a file", () => {
     assertEquals(pagesIn(map), "########"); // it has just been written
   });
   test("shows holes as absent until they are touched", {
-    skip: firstReason(skip, skipInMemory),
+    skip: firstReason(skip, skipInMemory, skipWithoutAdvice),
   }, () => {
     using dir = tempDir();
     const path = sparseFile(dir.file("data"), 256 * page);

@@ -19,6 +19,7 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from "../mod.ts";
+import { skipWithoutAdvice } from "./capabilities.ts";
 import {
   assertRefused,
   descriptorsOf,
@@ -408,16 +409,20 @@ describe("MemoryMap.resize() keeps", () => {
       map.write("x");
     }
   });
-  test("the advice", { skip: firstReason(skipOutsideLinux, skipWithoutProc) }, () => {
-    using dir = tempDir();
-    const path = dir.file("data", new Uint8Array(page));
-    using map = MemoryMap.open(path, { mode: "r+", access: "random" });
-    map.resize(64 * page);
-    assertEquals(hasFlag(map.addr + BigInt(63 * page), "rr"), true);
-    assertEquals(hasFlag(map.addr + BigInt(63 * page), "dc"), true);
-  });
+  test(
+    "the advice",
+    { skip: firstReason(skipOutsideLinux, skipWithoutProc, skipWithoutAdvice) },
+    () => {
+      using dir = tempDir();
+      const path = dir.file("data", new Uint8Array(page));
+      using map = MemoryMap.open(path, { mode: "r+", access: "random" });
+      map.resize(64 * page);
+      assertEquals(hasFlag(map.addr + BigInt(63 * page), "rr"), true);
+      assertEquals(hasFlag(map.addr + BigInt(63 * page), "dc"), true);
+    },
+  );
   test("the advice where the buffer was transferred away", {
-    skip: firstReason(skipOutsideLinux, skipWithoutProc),
+    skip: firstReason(skipOutsideLinux, skipWithoutProc, skipWithoutAdvice),
   }, () => {
     using dir = tempDir();
     const path = dir.file("data", new Uint8Array(page));
@@ -428,7 +433,7 @@ describe("MemoryMap.resize() keeps", () => {
     assertEquals(hasFlag(map.addr, "dc"), true);
   });
   test("the latest of advice that contradicts itself", {
-    skip: firstReason(skipOutsideLinux, skipWithoutProc),
+    skip: firstReason(skipOutsideLinux, skipWithoutProc, skipWithoutAdvice),
   }, () => {
     using map = MemoryMap.createAnonymous(4 * page);
     for (const hint of ["random", "normal", "random"] as const) map.hint(hint);

@@ -14,13 +14,14 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from "../mod.ts";
+import { skipWithoutSmaps } from "./capabilities.ts";
 import { assertRefused, firstReason, pattern, skipWithoutProc, tempDir } from "./helpers.ts";
 import { areaAt, skipInMemory, skipOutsideLinux, sparseFile } from "./helpers_paging.ts";
 
 const page = pageSize();
 const READ_WRITE = PROT_READ | PROT_WRITE;
 const MiB = 1 << 20;
-const skip = firstReason(skipOutsideLinux, skipWithoutProc);
+const skip = firstReason(skipOutsideLinux, skipWithoutProc, skipWithoutSmaps);
 
 /** Anonymous memory whose pages come one by one. */
 function smallPages(pages: number): MemoryMap {

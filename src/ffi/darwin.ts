@@ -80,14 +80,6 @@ const symbols = {
     ],
     result: "i32", // int: depends on cmd, or -1 and errno
   },
-  /** {@link https://keith.github.io/xcode-man-pages/mlock.2.html | mlock(2)} */
-  mlock: {
-    parameters: [
-      "usize", // const void *addr
-      "usize", // size_t len
-    ],
-    result: "i32", // int: 0, or -1 and errno
-  },
   /** {@link https://keith.github.io/xcode-man-pages/minherit.2.html | minherit(2)} */
   minherit: {
     parameters: [
@@ -212,9 +204,6 @@ export function openDarwin(runtime: Runtime): Platform {
     sync(address: bigint, length: number, flags: number, fd: number): void {
       check(libc.msync(address, BigInt(length), flags), "msync");
       if (syncsDrive(flags, fd)) fcntl(fd, F_FULLFSYNC, 0n);
-    },
-    lock(address: bigint, length: number): void {
-      check(libc.mlock(address, BigInt(length)), "mlock");
     },
     inherit(address: bigint, length: number, inherited: boolean): void {
       const how = inherited ? VM_INHERIT_COPY : VM_INHERIT_NONE;

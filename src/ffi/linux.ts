@@ -277,6 +277,7 @@ export function openLinux(runtime: Runtime): Platform {
     throw new SystemCallError(syscall, errno, errnoName(errno));
   };
 
+  const posix = posixCalls(libc, linuxConstants, check);
   const linux: Platform = {
     name: "Linux",
     runtime,
@@ -289,7 +290,7 @@ export function openLinux(runtime: Runtime): Platform {
     truncatesMapped: true,
     locksOnFault: true,
 
-    ...posixCalls(libc, linuxConstants, check),
+    ...posix,
     memory: {
       ...posixMemory(functions),
       ...(native && {
@@ -312,7 +313,8 @@ export function openLinux(runtime: Runtime): Platform {
       check(libc.msync(address, BigInt(length), flags), "msync");
     },
     lock(address: bigint, length: number, onFault: boolean): void {
-      check(libc.mlock2(address, BigInt(length), onFault ? MLOCK_ONFAULT : 0), "mlock");
+      if (!onFault) return posix.lock(address, length, false); // kernels without mlock2 have mlock
+      check(libc.mlock2(address, BigInt(length), MLOCK_ONFAULT), "mlock");
     },
     lockAll({ current, future, onFault }: LockAllOptions): void {
       const flags = (current ? MCL_CURRENT : 0) | (future ? MCL_FUTURE : 0) |

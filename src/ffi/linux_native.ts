@@ -38,6 +38,7 @@ type Call =
   | "madvise"
   | "memfd_create"
   | "mincore"
+  | "mlock"
   | "mlock2"
   | "mlockall"
   | "mmap"
@@ -60,6 +61,7 @@ const x64: Readonly<Record<Call, number>> = {
   madvise: 28,
   memfd_create: 319,
   mincore: 27,
+  mlock: 149,
   mlock2: 325,
   mlockall: 151,
   mmap: 9,
@@ -83,6 +85,7 @@ const arm64: Readonly<Record<Call, number>> = {
   madvise: 233,
   memfd_create: 279,
   mincore: 232,
+  mlock: 228,
   mlock2: 284,
   mlockall: 230,
   mmap: 222,
@@ -109,6 +112,7 @@ export interface NativeCalls {
   mprotect(address: bigint, length: bigint, prot: number): number;
   msync(address: bigint, length: bigint, flags: number): number;
   munlock(address: bigint, length: bigint): number;
+  mlock(address: bigint, length: bigint): number;
   mlock2(address: bigint, length: bigint, flags: number): number;
   mlockall(flags: number): number;
   munlockall(): number;
@@ -175,6 +179,7 @@ export function nativeCalls(native: Native, runtime: Runtime): NativeCalls {
       call(numbers.mprotect, Number(address), Number(length), prot),
     msync: (address, length, flags) => call(numbers.msync, Number(address), Number(length), flags),
     munlock: (address, length) => call(numbers.munlock, Number(address), Number(length)),
+    mlock: (address, length) => call(numbers.mlock, Number(address), Number(length)),
     mlock2: (address, length, flags) =>
       call(numbers.mlock2, Number(address), Number(length), flags),
     mlockall: (flags) => call(numbers.mlockall, flags),

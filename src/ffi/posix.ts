@@ -49,6 +49,14 @@ export const posixSymbols = {
     ],
     result: "i32", // int: 0, or -1 and errno
   },
+  /** {@link https://man7.org/linux/man-pages/man2/mlock.2.html | mlock(2)} */
+  mlock: {
+    parameters: [
+      "usize", // const void *addr
+      "usize", // size_t len
+    ],
+    result: "i32", // int: 0, or -1 and errno
+  },
   /** {@link https://man7.org/linux/man-pages/man2/mlock.2.html | munlock(2)} */
   munlock: {
     parameters: [
@@ -211,6 +219,7 @@ export type PosixCalls = Pick<
   | "blank"
   | "reserve"
   | "protect"
+  | "lock"
   | "unlock"
   | "advise"
   | "resident"
@@ -258,6 +267,9 @@ export function posixCalls(
     },
     protect(address: bigint, length: number, prot: number): void {
       check(libc.mprotect(address, BigInt(length), prot), "mprotect");
+    },
+    lock(address: bigint, length: number): void {
+      check(libc.mlock(address, BigInt(length)), "mlock");
     },
     unlock(address: bigint, length: number): void {
       check(libc.munlock(address, BigInt(length)), "munlock");
