@@ -7,6 +7,7 @@
 import { addCounts, type Counts, formatCounts, parseCounts } from "./counts.ts";
 import { type Outcome, run } from "./process.ts";
 import { stdArguments } from "./std.ts";
+import { formatRow, parseRows, type Row } from "./suite.ts";
 
 /**
  * One step. A step whose output ends in a line of counts adds those; any other counts as one, passed or
@@ -20,10 +21,10 @@ interface Step {
   readonly minutes?: number;
 }
 
-interface Row extends Counts {
-  readonly name: string;
-  readonly seconds: number;
-  readonly reason: string;
+/** How a step went. */
+interface Ended extends Row {
+  /** What a step that runs tests says of each system and runtime. */
+  readonly parts: readonly Row[];
 }
 
 /** The files that an example or bench folder offers to run; none if the folder is missing. */
@@ -49,11 +50,18 @@ async function examples(): Promise<string[]> {
   return (await Promise.all([scripts, ...programs])).flat();
 }
 
-/** Windows under Wine, where that can be set up: a Debian machine on x86-64. */
-function windowsLane(deno: string): Step[] {
+/**
+ * The systems that a Debian machine on x86-64 can stand in for: Windows under Wine, arm64 under QEMU,
+ * musl under its own loader. On an arm64 machine the ordinary tests are those of arm64.
+ */
+function lanes(deno: string): Step[] {
   if (Deno.build.os !== "linux" || Deno.build.arch !== "x86_64") return [];
-  const command = [deno, "run", "-A", "scripts/windows.ts", "--runtime", "bun"];
-  return [{ name: "windows", command, minutes: 30 }];
+  const lane = (name: string, ...args: string[]): Step => ({
+    name,
+    command: [deno, "run", "-A", `scripts/${name}.ts`, ...args],
+    minutes: 15,
+  });
+  return [lane("windows", "--runtime", "bun"), lane("arm64"), lane("musl")];
 }
 
 /** Every step, in the order of running. To add one, add a line. */
@@ -73,7 +81,7 @@ async function allSteps(): Promise<Step[]> {
     { name: "publish", command: [deno, "publish", "--dry-run", "--allow-dirty"] },
     { name: "packages", command: [deno, "run", "-A", "scripts/packages.ts"] },
     { name: "test", command: [deno, "run", "-A", "scripts/test.ts"], minutes: 35 },
-    ...windowsLane(deno),
+    ...lanes(deno),
     ...benches.map((file) => ({
       name: file,
       command: [deno, "bench", "-A", ...std, file],
@@ -100,10 +108,11 @@ function countStep({ success, reason, stdout }: Outcome): Counts & { reason: str
 }
 
 /** Runs one step. */
-async function runStep({ name, command, env = {}, minutes = 10 }: Step): Promise<Row> {
+async function runStep({ name, command, env = {}, minutes = 10 }: Step): Promise<Ended> {
   console.log(`\n== ${name} ==`);
   const outcome = await run(command, { env, limitSeconds: minutes * 60, stdout: "tee" });
-  return { name, seconds: outcome.seconds, ...countStep(outcome) };
+  const parts = parseRows(outcome.stdout);
+  return { name, seconds: outcome.seconds, ...countStep(outcome), parts };
 }
 
 async function main(): Promise<void> {
@@ -114,18 +123,15 @@ async function main(): Promise<void> {
   }
   const selected = steps.filter(({ name }) => Deno.args.length === 0 || Deno.args.includes(name));
 
-  const rows: Row[] = [];
-  for (const step of selected) rows.push(await runStep(step));
+  const ended: Ended[] = [];
+  for (const step of selected) ended.push(await runStep(step));
 
   console.log();
-  const width = Math.max(...rows.map(({ name }) => name.length));
-  for (const { name, seconds, reason, ...counts } of rows) {
-    const note = reason && `  (${reason})`;
-    console.log(
-      `${name.padEnd(width)}${seconds.toFixed(1).padStart(8)} s  ${formatCounts(counts)}${note}`,
-    );
-  }
-  const total = addCounts(rows);
+  const indented = (row: Row): Row => ({ ...row, name: `  ${row.name}` });
+  const lines = ended.flatMap(({ parts, ...row }) => [row, ...parts.map(indented)]);
+  const width = Math.max(...lines.map(({ name }) => name.length));
+  for (const row of lines) console.log(formatRow(row, width));
+  const total = addCounts(ended);
   console.log(formatCounts(total));
   if (total.failed > 0) Deno.exit(1);
 }

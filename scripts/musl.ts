@@ -6,6 +6,7 @@
  */
 import { makeFolder, mustRun, unpackPackages } from "./debian.ts";
 import { fromNpm, type Lane, runLane } from "./lane.ts";
+import { hasPart } from "./suite.ts";
 
 const CACHE = ".cache/musl";
 const VERSION = "1.4.5";
@@ -25,10 +26,10 @@ async function compileSymbols(fresh: string): Promise<void> {
 }
 
 const lane: Lane = {
-  name: "musl",
+  name: "Linux x64 musl",
   cache: CACHE,
   subjects: ["bun"], // the only one with a build for musl on npm
-  leftOut: () => ["gallery_test", "tests/scripts/", "tests/std/"],
+  takes: (file) => !hasPart(file, ["gallery_test", "tests/scripts/", "tests/std/"]),
   async prepare(runtime) {
     if (Deno.build.os !== "linux" || Deno.build.arch !== "x86_64") {
       throw new Error(

@@ -4,34 +4,18 @@
  *
  *   deno task test [--runtime deno|bun|node]... [--minutes N] [part of a test file's path]...
  */
-import { parseArgs } from "node:util";
-import { addCounts, countReport, type Counts, formatCounts } from "./counts.ts";
+import { countReport } from "./counts.ts";
 import { run } from "./process.ts";
 import { findRuntime, type Runtime, type RuntimeName } from "./runtimes.ts";
 import { stdArguments } from "./std.ts";
+import { BUN_TEST_MS, failedRow, makeRow, report, type Row, selectTests } from "./suite.ts";
 
 const NAMES: readonly RuntimeName[] = ["deno", "bun", "node"];
 
-/** Bun ends a test after five seconds unless told otherwise; Deno and Node do not end it. */
-const BUN_TEST_MS = 120_000;
+const SYSTEMS: Record<string, string> = { linux: "Linux", darwin: "macOS", windows: "Windows" };
 
-interface Row extends Counts {
-  readonly name: string;
-  readonly seconds: number;
-  /** Why the run counts as failed beyond its failed tests; empty if it does not. */
-  readonly reason: string;
-}
-
-/** All test files below a folder, sorted. */
-async function testFiles(folder: string): Promise<string[]> {
-  const found: string[] = [];
-  for await (const entry of Deno.readDir(folder)) {
-    const path = `${folder}/${entry.name}`;
-    if (entry.isDirectory) found.push(...await testFiles(path));
-    else if (entry.name.endsWith("_test.ts")) found.push(path);
-  }
-  return found.sort();
-}
+/** This machine, as the rows name it. */
+const MACHINE = `${SYSTEMS[Deno.build.os]} ${Deno.build.arch === "x86_64" ? "x64" : "arm64"}`;
 
 /** The command that runs `files` under a runtime and leaves a JUnit report at `report`. */
 async function commandFor(
@@ -84,75 +68,31 @@ async function testUnder(
   try {
     runtime = await findRuntime(name);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    return { name, passed: 0, failed: 1, skipped: 0, seconds: 0, reason };
+    return failedRow(`${MACHINE}, ${name}`, error);
   }
   console.log(`\n== ${name} ${runtime.version} ==`);
   const folder = await Deno.makeTempDir({ prefix: "mman-test-" });
   try {
-    const report = `${folder}/report.xml`;
+    const reportPath = `${folder}/report.xml`;
     const uncaughtLog = `${folder}/uncaught.log`;
-    const command = await commandFor(runtime, files, report, withDocs);
+    const command = await commandFor(runtime, files, reportPath, withDocs);
     const outcome = await run(command, { env: { MMAN_UNCAUGHT: uncaughtLog }, limitSeconds });
-    const counts = countReport(await readIfPresent(report), name === "deno");
+    const counts = countReport(await readIfPresent(reportPath), name === "deno");
 
-    // A run may fail outside of any test: a file that does not load, a hook, a crash, the time limit.
-    const reasons: string[] = [];
-    if (counts.failed === 0) {
-      if (counts.passed === 0) reasons.push("ran no test");
-      if (!outcome.success) reasons.push(outcome.reason);
-      if (await readIfPresent(uncaughtLog)) reasons.push("an error was not caught");
-    }
-    return {
-      ...counts,
-      name: `${name} ${runtime.version}`,
-      failed: counts.failed + (reasons.length > 0 ? 1 : 0),
-      seconds: outcome.seconds,
-      reason: reasons.join(", "),
-    };
+    return makeRow(`${MACHINE}, ${name} ${runtime.version}`, counts, outcome.seconds, [
+      outcome.reason,
+      await readIfPresent(uncaughtLog) && "an error was not caught",
+    ]);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
 }
 
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    args: Deno.args,
-    allowPositionals: true,
-    options: {
-      runtime: { type: "string", multiple: true },
-      minutes: { type: "string", default: "10" },
-    },
-  });
-  const unknown = values.runtime?.find((name) => !NAMES.some((known) => known === name));
-  if (unknown) throw new Error(`Unknown runtime ${unknown}: use ${NAMES.join(", ")}`);
-  const selected = NAMES.filter((name) => values.runtime?.includes(name) ?? true);
-  const limitSeconds = Number(values.minutes) * 60;
-  if (!(limitSeconds > 0)) throw new Error(`Cannot limit a run to ${values.minutes} minutes`);
-
-  const all = await testFiles("tests");
-  const wanted = (file: string) => positionals.some((part) => file.includes(part));
-  const files = positionals.length === 0 ? all : all.filter(wanted);
-  if (files.length === 0) {
-    throw new Error(`No test file has ${positionals.join(" or ")} in its path`);
-  }
-
+  const { runtimes, files, namesFiles, limitSeconds } = await selectTests(NAMES);
   const rows: Row[] = [];
-  for (const name of selected) {
-    const paths = files.map((file) => `./${file}`); // Bun takes a path without ./ for a filter
-    rows.push(await testUnder(name, paths, positionals.length === 0, limitSeconds));
-  }
-
-  console.log();
-  for (const { name, seconds, reason, ...counts } of rows) {
-    const note = reason && `  (${reason})`;
-    console.log(
-      `${name.padEnd(14)}${seconds.toFixed(1).padStart(7)} s  ${formatCounts(counts)}${note}`,
-    );
-  }
-  const total = addCounts(rows);
-  console.log(formatCounts(total));
-  if (total.failed > 0) Deno.exit(1);
+  for (const name of runtimes) rows.push(await testUnder(name, files, !namesFiles, limitSeconds));
+  report(rows);
 }
 
 Deno.chdir(new URL("..", import.meta.url));

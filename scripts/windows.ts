@@ -5,31 +5,10 @@
  *
  *   deno task test:windows [--runtime bun|deno|node]... [--minutes N] [part of a test file's path]...
  */
-import { parseArgs } from "node:util";
-import { addCounts, countReport, type Counts, formatCounts } from "./counts.ts";
+import { countReport } from "./counts.ts";
 import { run } from "./process.ts";
+import { BUN_TEST_MS, failedRow, makeRow, report, type Row, selectTests } from "./suite.ts";
 import { prepareWine, WINDOWS_RUNTIMES, type WindowsRuntime, type Wine } from "./windows/wine.ts";
-
-/** Bun ends a test after five seconds unless told otherwise; Deno and Node do not end it. */
-const BUN_TEST_MS = 120_000;
-
-interface Row extends Counts {
-  readonly name: string;
-  readonly seconds: number;
-  /** Why the run counts as failed beyond its failed tests; empty if it does not. */
-  readonly reason: string;
-}
-
-/** All test files below a folder, sorted. */
-async function testFiles(folder: string): Promise<string[]> {
-  const found: string[] = [];
-  for await (const entry of Deno.readDir(folder)) {
-    const path = `${folder}/${entry.name}`;
-    if (entry.isDirectory) found.push(...await testFiles(path));
-    else if (entry.name.endsWith("_test.ts")) found.push(path);
-  }
-  return found.sort();
-}
 
 /**
  * An import map in which nothing comes from the network: `@std` is the adapters of `tests/std`, and the
@@ -89,29 +68,18 @@ async function testUnder(
 ): Promise<Row> {
   const { executable, version } = await wine.runtime(name);
   console.log(`\n== ${name} ${version} for Windows ==`);
-  const report = `.cache/windows/${name}.xml`;
-  await Deno.writeTextFile(report, ""); // of an earlier run
-  const args = await argumentsFor(name, files, `D:/${report}`); // Bun under Wine wants a drive
-  const { success, reason: ending, seconds } = await run(
-    // libuv cannot open a pipe of Linux as stdout, so that Node writes through a file.
-    name === "node"
-      ? ["sh", "-c", '"$@" > "$0" 2>&1; code=$?; cat "$0"; exit $code', `${report}.log`].concat(
-        wine.command(executable, args),
-      )
-      : wine.command(executable, args),
+  const reportPath = `.cache/windows/${name}.xml`;
+  await Deno.writeTextFile(reportPath, ""); // of an earlier run
+  const args = await argumentsFor(name, files, `D:/${reportPath}`); // Bun under Wine wants a drive
+  const command = wine.command(executable, args);
+  // libuv cannot open a pipe of Linux as stdout, so that Node writes through a file.
+  const throughFile = ["sh", "-c", '"$@" > "$0" 2>&1; code=$?; cat "$0"; exit $code'];
+  const { reason, seconds } = await run(
+    name === "node" ? [...throughFile, `${reportPath}.log`, ...command] : command,
     { env: wine.env, limitSeconds },
   );
-  const { passed, failed, skipped } = countReport(await Deno.readTextFile(report), name === "deno");
-  // A run may fail outside of any test: a file that does not load, a hook, a crash, the time limit.
-  const reason = passed + failed === 0 ? "ran no test" : failed === 0 ? ending : "";
-  return {
-    name: `${name} ${version}`,
-    passed,
-    failed: failed + (reason ? 1 : 0),
-    skipped,
-    seconds,
-    reason: reason && !success && reason !== ending ? `${reason}, ${ending}` : reason,
-  };
+  const counts = countReport(await Deno.readTextFile(reportPath), name === "deno");
+  return makeRow(`Windows x64, ${name} ${version}`, counts, seconds, [reason]);
 }
 
 /** Runs the files in each runtime, whatever becomes of the others. */
@@ -121,17 +89,13 @@ async function testAll(
   limitSeconds: number,
 ): Promise<Row[]> {
   const rows: Row[] = [];
-  const failedRow = (name: string, error: unknown): Row => {
-    const reason = error instanceof Error ? error.message : String(error);
-    return { name, passed: 0, failed: 1, skipped: 0, seconds: 0, reason };
-  };
   try {
     await using wine = await prepareWine();
     for (const name of names) {
       try {
         rows.push(await testUnder(wine, name, files, limitSeconds));
       } catch (error) {
-        rows.push(failedRow(name, error));
+        rows.push(failedRow(`Windows x64, ${name}`, error));
       }
     }
   } catch (error) {
@@ -147,40 +111,8 @@ async function main(): Promise<void> {
     }).spawn().status;
     Deno.exit(code);
   }
-  const { values, positionals } = parseArgs({
-    args: Deno.args,
-    allowPositionals: true,
-    options: {
-      runtime: { type: "string", multiple: true },
-      minutes: { type: "string", default: "10" },
-    },
-  });
-  const unknown = values.runtime?.find((name) => !WINDOWS_RUNTIMES.some((known) => known === name));
-  if (unknown) throw new Error(`Unknown runtime ${unknown}: use ${WINDOWS_RUNTIMES.join(", ")}`);
-  const selected = WINDOWS_RUNTIMES.filter((name) => values.runtime?.includes(name) ?? true);
-  const limitSeconds = Number(values.minutes) * 60;
-  if (!(limitSeconds > 0)) throw new Error(`Cannot limit a run to ${values.minutes} minutes`);
-
-  const all = await testFiles("tests");
-  const wanted = (file: string) => positionals.some((part) => file.includes(part));
-  const files = positionals.length === 0 ? all : all.filter(wanted);
-  if (files.length === 0) {
-    throw new Error(`No test file has ${positionals.join(" or ")} in its path`);
-  }
-
-  const paths = files.map((file) => `./${file}`); // Bun takes a path without ./ for a filter
-  const rows = await testAll(selected, paths, limitSeconds);
-  console.log();
-  for (const { name, seconds, reason, ...counts } of rows) {
-    const note = reason && `  (${reason})`;
-    console.log(
-      `Windows, ${name.padEnd(14)}${seconds.toFixed(1).padStart(7)} s  ` +
-        `${formatCounts(counts)}${note}`,
-    );
-  }
-  const total = addCounts(rows);
-  console.log(formatCounts(total));
-  if (total.failed > 0) Deno.exit(1);
+  const { runtimes, files, limitSeconds } = await selectTests(WINDOWS_RUNTIMES);
+  report(await testAll(runtimes, files, limitSeconds));
 }
 
 Deno.chdir(new URL("..", import.meta.url));
