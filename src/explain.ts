@@ -70,6 +70,11 @@ const cures: Readonly<Record<string, string>> = {
   "fstat EBADF": "give a descriptor that is open",
   "open EROFS": 'the file system is read only; open with mode "r" or "c"',
   "open EMFILE": "close other maps and files, or raise the limit of open files (ulimit -n)",
+  "shm_open ENAMETOOLONG": "give a name of at most 30 bytes",
+  "shm_open ENOTSUP":
+    "names do not end with a process here; leave owned out, and use unlinkNamed()",
+  "OpenFileMappingW EBUSY": "the name goes by itself when the last map of it is closed",
+  "open EBUSY": "another process has it open without sharing; let it close the file first",
   "ftruncate EFBIG": "the file system or RLIMIT_FSIZE (ulimit -f) allows no file of that size",
 };
 

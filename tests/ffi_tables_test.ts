@@ -7,16 +7,16 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import process from "node:process";
 import { describe, test } from "node:test";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { darwinConstants, openDarwin } from "../src/ffi/darwin.ts";
 import { openDarwinSync } from "../src/ffi/darwin_sync.ts";
 import { linuxConstants, openLinux } from "../src/ffi/linux.ts";
 import { openLinuxSync } from "../src/ffi/linux_sync.ts";
-import type { Constants, Platform } from "../src/ffi/platform.ts";
+import { type Constants, type Platform, SystemCallError } from "../src/ffi/platform.ts";
 import type { Runtime, SymbolTable } from "../src/ffi/runtime.ts";
 import type { SyncPlatform } from "../src/ffi/sync_platform.ts";
 import { openWindows, windowsConstants } from "../src/ffi/windows.ts";
-import { libuvSymbols } from "../src/ffi/windows_symbols.ts";
+import { discardSymbols, libuvSymbols } from "../src/ffi/windows_symbols.ts";
 import { openWindowsSync } from "../src/ffi/windows_sync.ts";
 import { type Skip, tempDir } from "./helpers.ts";
 
@@ -30,6 +30,8 @@ interface System {
   readonly constants: Constants;
   open(runtime: Runtime): Platform;
   openSync(runtime: Runtime): SyncPlatform | undefined;
+  /** Tables that are bound at their first use. */
+  readonly later?: readonly SymbolTable[];
   /** Compilers that know the system's headers, and their options. */
   readonly compilers: readonly (readonly string[])[];
   readonly headers: readonly string[];
@@ -231,7 +233,7 @@ long syscall(long, ...);
  */
 const darwin: System = {
   name: "macOS",
-  sources: ["darwin.ts", "darwin_sync.ts", "posix.ts"],
+  sources: ["darwin.ts", "darwin_named.ts", "darwin_sync.ts", "posix.ts"],
   constants: darwinConstants,
   open: openDarwin,
   openSync: openDarwinSync,
@@ -267,6 +269,8 @@ int sysctlbyname(const char *, void *, size_t *, void *, size_t);
 int fstat(int, struct stat *);
 int mincore(const void *, size_t, char *);
 int minherit(void *, size_t, int);
+int shm_open(const char *, int, ...);
+int shm_unlink(const char *);
 `,
   values: {
     ...sharedConstants,
@@ -293,6 +297,12 @@ int minherit(void *, size_t, int);
     F_PUNCHHOLE: 99,
     F_ALLOCATEALL: 4,
     F_PEOFPOSMODE: 3,
+    O_RDONLY: 0,
+    O_RDWR: 2,
+    O_CREAT: 0x200,
+    O_EXCL: 0x800,
+    ENOTSUP: 45,
+    ENAMETOOLONG: 63,
     VM_INHERIT_COPY: 1,
     VM_INHERIT_NONE: 2,
     STAT_LENGTH: ["sizeof(struct stat)", 144],
@@ -317,17 +327,21 @@ int minherit(void *, size_t, int);
     ENOENT: 2,
     ESRCH: 3,
   },
-  own: ["MAX_NS", "PID_BITS", "PID_MASK", "THREAD_MASK"],
+  own: ["MAX_NS", "PID_BITS", "PID_MASK", "PSHMNAMLEN", "THREAD_MASK"],
   recent: [],
 };
 
 /** {@link https://learn.microsoft.com/windows/win32/api/ | Windows API reference}, 64 bits. */
 const windows: System = {
   name: "Windows",
-  sources: ["windows.ts", "windows_handles.ts", "windows_symbols.ts", "windows_sync.ts"],
+  sources: [
+    ...["windows.ts", "windows_handles.ts", "windows_named.ts", "windows_symbols.ts"],
+    "windows_sync.ts",
+  ],
   constants: windowsConstants,
   open: openWindows,
   openSync: openWindowsSync,
+  later: [discardSymbols],
   compilers: [["x86_64-w64-mingw32-gcc", "-D_WIN32_WINNT=0x0a00"]],
   headers: ["windows.h", "winioctl.h", "psapi.h", "string.h"],
   prototypes: `
@@ -345,6 +359,8 @@ BOOL K32QueryWorkingSetEx(HANDLE, PVOID, DWORD);
 SIZE_T GetLargePageMinimum(void);
 BOOL ReadProcessMemory(HANDLE, LPCVOID, LPVOID, SIZE_T, SIZE_T *);
 HANDLE CreateFileMappingW(HANDLE, LPSECURITY_ATTRIBUTES, DWORD, DWORD, DWORD, LPCWSTR);
+HANDLE OpenFileMappingW(DWORD, BOOL, LPCWSTR);
+DWORD DiscardVirtualMemory(PVOID, SIZE_T);
 LPVOID MapViewOfFile(HANDLE, DWORD, DWORD, DWORD, SIZE_T);
 BOOL UnmapViewOfFile(LPCVOID);
 BOOL FlushViewOfFile(LPCVOID, SIZE_T);
@@ -405,13 +421,16 @@ void *memmove(void *, const void *, size_t);
     FSCTL_SET_ZERO_DATA: 0x980c8,
     DUPLICATE_SAME_ACCESS: 2,
     CURRENT_PROCESS: ["(unsigned long long)(HANDLE)-1", 2n ** 64n - 1n],
+    NO_FILE: ["(unsigned long long)INVALID_HANDLE_VALUE", 2n ** 64n - 1n],
     ERROR_INVALID_FUNCTION: 1,
+    ERROR_FILE_NOT_FOUND: 2,
     ERROR_ACCESS_DENIED: 5,
     ERROR_INVALID_HANDLE: 6,
     ERROR_LOCK_VIOLATION: 33,
     ERROR_NOT_SUPPORTED: 50,
     ERROR_INVALID_PARAMETER: 87,
     ERROR_NOT_LOCKED: 158,
+    ERROR_ALREADY_EXISTS: 183,
     ERROR_FILE_INVALID: 1006,
     SYSTEM_INFO_LENGTH: ["sizeof(SYSTEM_INFO)", 48],
     PAGE_SIZE_OFFSET: ["offsetof(SYSTEM_INFO, dwPageSize)", 4],
@@ -441,8 +460,9 @@ void *memmove(void *, const void *, size_t);
     WORKING_SET_LARGE_PAGE: ["(PSAPI_WORKING_SET_EX_BLOCK){.LargePage = 1}.Flags", 1n << 23n],
   },
   own: [
-    ...["LOCK_BYTE_HIGH", "WORKING_SET_BATCH", "HANDLE_BASE", "FLUSH_WAITS", "POPULATE_STEP"],
-    ...["HANDLE_GAP", "LAST_GAP", "GRANULARITY", "MAX_TOKENS", "HALF_OF_TOKENS", "PARK_MS"],
+    ...["LOCK_BYTE_HIGH", "WORKING_SET_BATCH", "HANDLE_BASE", "SECTION_BASE", "FLUSH_WAITS"],
+    ...["POPULATE_STEP", "HANDLE_GAP", "LAST_GAP", "GRANULARITY", "MAX_TOKENS", "HALF_OF_TOKENS"],
+    "PARK_MS",
   ],
   recent: [],
 };
@@ -584,7 +604,7 @@ for (const system of systems) {
       const { tables, runtime } = listen(system);
       system.openSync(runtime);
       let checked = 0;
-      for (const { table } of tables) {
+      for (const table of [...tables.map(({ table }) => table), ...system.later ?? []]) {
         if (table === libuvSymbols) continue; // of the runtime, not of the system
         for (const [name, { parameters, result }] of Object.entries(table)) {
           if (name.startsWith("mman_")) continue; // our own machine code
@@ -850,6 +870,57 @@ describe("macOS", () => {
     assertEquals(fields.getBigUint64(0, true), 0n); // fp_flags, reserved
     assertEquals(fields.getBigInt64(8, true), 4096n); // fp_offset
     assertEquals(fields.getBigInt64(16, true), 12288n); // fp_length: up to 16384, the last whole block
+  });
+
+  test("creates named memory with its size, and passes the mode as variadic", () => {
+    const heard = listen(darwin, { shm_open: () => 7 });
+    const create = { size: 20480, permissions: 0o640 };
+    const memory = heard.platform.openNamed!("name", { create, write: true, owned: false });
+    assertEquals([memory.fd, memory.size], [7, 20480]);
+    const [[name, ...args] = []] = callsOf(heard, "shm_open");
+    assertEquals(new TextDecoder().decode(name as Uint8Array), "/name\0");
+    assertEquals(args, [0x200 | 0x800 | 2, 0o640n, 0n, 0n, 0n, 0n, 0n, 0o640n]);
+    assertEquals(callsOf(heard, "ftruncate"), [[7, 20480n]]);
+    memory.close();
+    assertEquals(callsOf(heard, "close"), [[7]]);
+  });
+
+  test("opens named memory with the size that it has", () => {
+    const heard = listen(darwin, { shm_open: () => 7, [FSTAT]: fillStat(32768n) });
+    const options = { create: undefined, write: false, owned: false };
+    assertEquals(heard.platform.openNamed!("name", options).size, 32768);
+    assertEquals(callsOf(heard, "shm_open").map((args) => args[1]), [0]); // O_RDONLY
+  });
+
+  test("takes names of 31 bytes with the slash, and says so of longer ones", () => {
+    const heard = listen(darwin);
+    const options = { create: undefined, write: true, owned: false };
+    heard.platform.openNamed!("n".repeat(30), options);
+    for (const name of ["n".repeat(31), "\u00fc".repeat(16)]) {
+      const error = assertThrows(() => heard.platform.openNamed!(name, options), SystemCallError);
+      assertEquals([error.code, error.errno, error.syscall], ["ENAMETOOLONG", 63, "shm_open"]);
+      assertThrows(() => heard.platform.unlinkNamed!(name), SystemCallError);
+    }
+    assertEquals(callsOf(heard, "shm_open").length, 1);
+  });
+
+  test("refuses names that end with their creator: nothing would tell that it has been killed", () => {
+    const heard = listen(darwin);
+    const create = { size: 4096, permissions: 0o600 };
+    const error = assertThrows(
+      () => heard.platform.openNamed!("name", { create, write: true, owned: true }),
+      SystemCallError,
+    );
+    assertEquals([error.code, callsOf(heard, "shm_open")], ["ENOTSUP", []]);
+  });
+
+  test("gives everything back when named memory cannot get its size", () => {
+    const heard = listen(darwin, { shm_open: () => 7, ftruncate: () => -1 });
+    const create = { size: 4096, permissions: 0o600 };
+    const options = { create, write: true, owned: false };
+    assertThrows(() => heard.platform.openNamed!("name", options), SystemCallError);
+    assertEquals(callsOf(heard, "close"), [[7]]);
+    assertEquals(callsOf(heard, "shm_unlink").length, 1);
   });
 
   test("leaves maps of files out of child processes", () => {

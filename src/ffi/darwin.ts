@@ -1,8 +1,17 @@
 /** macOS: libSystem's calls and the kernel's constants. Written to the documented ABI; not run yet. */
 import { errnoName } from "./errno.ts";
-import { type Constants, type FileInfo, type Platform, SystemCallError } from "./platform.ts";
+import { openNamed, type ShmCalls, shmName } from "./darwin_named.ts";
+import {
+  type Constants,
+  type FileInfo,
+  type NamedMemory,
+  type NamedOptions,
+  type Platform,
+  SystemCallError,
+} from "./platform.ts";
 import {
   checker,
+  cString,
   dlopenFirst,
   errnoReader,
   fileKind,
@@ -79,6 +88,28 @@ const symbols = {
       "usize", // the variadic argument
     ],
     result: "i32", // int: depends on cmd, or -1 and errno
+  },
+  /** {@link https://keith.github.io/xcode-man-pages/shm_open.2.html | shm_open(2)} */
+  shm_open: {
+    parameters: [
+      "buffer", // const char *name
+      "i32", //    int oflag
+      "usize", // as with fcntl: six words fill the registers
+      "usize",
+      "usize",
+      "usize",
+      "usize",
+      "usize",
+      "usize", // the variadic argument: mode_t mode
+    ],
+    result: "i32", // int: a descriptor, or -1 and errno
+  },
+  /** {@link https://keith.github.io/xcode-man-pages/shm_unlink.2.html | shm_unlink(2)} */
+  shm_unlink: {
+    parameters: [
+      "buffer", // const char *name
+    ],
+    result: "i32", // int: 0, or -1 and errno
   },
   /** {@link https://keith.github.io/xcode-man-pages/minherit.2.html | minherit(2)} */
   minherit: {
@@ -184,10 +215,29 @@ export function openDarwin(runtime: Runtime): Platform {
     fields.setBigInt64(FST_LENGTH_OFFSET, BigInt(end - size), true);
     return bytes;
   };
+  /** Has the drive keep what it was given. Shared memory has no drive, and says that it is no file. */
+  const fullSync = (fd: number): void => {
+    try {
+      fcntl(fd, F_FULLFSYNC, 0n);
+    } catch (error) {
+      if (!(error instanceof SystemCallError) || error.code !== "EBADF") throw error;
+    }
+  };
   const syncsDrive = (flags: number, fd: number): boolean =>
     // msync hands the pages to the drive; only F_FULLFSYNC makes the drive keep them.
     fd !== -1 && (flags & darwinConstants.MS_SYNC) !== 0;
 
+  const shm: ShmCalls = {
+    open: (name, flags, permissions) =>
+      check(libc.shm_open(cString(name), flags, ...variadic(BigInt(permissions))), "shm_open"),
+    unlink: (name) => void check(libc.shm_unlink(cString(name)), "shm_unlink"),
+    sizeOf(fd: number): number {
+      check(fstat(fd, stat), "fstat");
+      return Number(statFields.getBigInt64(ST_SIZE_OFFSET, true));
+    },
+    truncate: (fd, size) => darwin.truncate(fd, size),
+    closeDuplicate: (fd) => darwin.closeDuplicate(fd),
+  };
   const darwin: Platform = {
     name: "macOS",
     runtime,
@@ -203,7 +253,7 @@ export function openDarwin(runtime: Runtime): Platform {
     ...posixCalls(libc, darwinConstants, check),
     sync(address: bigint, length: number, flags: number, fd: number): void {
       check(libc.msync(address, BigInt(length), flags), "msync");
-      if (syncsDrive(flags, fd)) fcntl(fd, F_FULLFSYNC, 0n);
+      if (syncsDrive(flags, fd)) fullSync(fd);
     },
     inherit(address: bigint, length: number, inherited: boolean): void {
       const how = inherited ? VM_INHERIT_COPY : VM_INHERIT_NONE;
@@ -237,6 +287,12 @@ export function openDarwin(runtime: Runtime): Platform {
     duplicate(fd: number): number {
       return fcntl(fd, F_DUPFD_CLOEXEC, 0n);
     },
+    openNamed(name: string, options: NamedOptions): NamedMemory {
+      return openNamed(shm, name, options);
+    },
+    unlinkNamed(name: string): void {
+      shm.unlink(shmName(name));
+    },
 
     async syncAsync(address: bigint, length: number, flags: number, fd: number): Promise<void> {
       await settle(
@@ -248,7 +304,7 @@ export function openDarwin(runtime: Runtime): Platform {
       await settle(
         later().fcntl(fd, F_FULLFSYNC, ...variadic(0n)),
         "fcntl",
-        () => darwin.sync(address, length, flags, fd),
+        () => fullSync(fd),
       );
     },
     async allocateAsync(fd: number, offset: number, length: number): Promise<void> {

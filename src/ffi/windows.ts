@@ -2,12 +2,28 @@
  * Windows: kernel32's calls under POSIX names. `GetLastError` becomes an error code of the POSIX family.
  *
  * A descriptor is one of the C runtime, as `openSync` of `node:fs` returns it, or a HANDLE plus
- * {@link HANDLE_BASE}; a HANDLE has 32 significant bits, so that the two cannot be confused.
+ * {@link HANDLE_BASE} (of a file) or {@link SECTION_BASE} (of a section); a HANDLE has 32 significant
+ * bits, so that they cannot be confused.
  */
-import type { Constants, FileInfo, MemoryFunctions, MemoryStats, Platform } from "./platform.ts";
+import type {
+  Constants,
+  FileInfo,
+  MemoryFunctions,
+  MemoryStats,
+  NamedMemory,
+  NamedOptions,
+  Platform,
+} from "./platform.ts";
 import type { OffThreadFunctions, OffThreadResult, Runtime } from "./runtime.ts";
-import { CURRENT_PROCESS, openDescriptors } from "./windows_handles.ts";
-import { crtSymbols, crtViewSymbols, kernel32Symbols, windowsError } from "./windows_symbols.ts";
+import { CURRENT_PROCESS, HANDLE_BASE, openDescriptors } from "./windows_handles.ts";
+import { isSection, openNamed, SECTION_BASE, unlinkNamed } from "./windows_named.ts";
+import {
+  crtSymbols,
+  crtViewSymbols,
+  discardSymbols,
+  kernel32Symbols,
+  windowsError,
+} from "./windows_symbols.ts";
 
 /**
  * Windows has no such constants: Linux's numbers where the idea exists, and advice that it has no call
@@ -195,9 +211,6 @@ const WORKING_SET_LARGE_PAGE = 1n << 23n;
 /** Pages asked about in one call. */
 const WORKING_SET_BATCH = 65536;
 
-/** A descriptor from here on is this plus a HANDLE. */
-export const HANDLE_BASE: number = 2 ** 32;
-
 /** Waits for whoever holds a lock on a part of a file that is flushed: 1 ms, 2 ms, ... 512 ms. */
 const FLUSH_WAITS = 10;
 
@@ -231,10 +244,13 @@ export function openWindows(runtime: Runtime): Platform {
   };
 
   let osHandle: ((fd: number) => bigint) | undefined;
+  /** What a descriptor has on top of a HANDLE; 0 for one of the C runtime. */
+  const baseOf = (fd: number): number =>
+    isSection(fd) ? SECTION_BASE : fd >= HANDLE_BASE ? HANDLE_BASE : 0;
   const handleOf = (fd: number): bigint =>
-    fd >= HANDLE_BASE
-      ? BigInt(fd - HANDLE_BASE)
-      : (osHandle ??= openDescriptors(runtime, kernel32))(fd);
+    baseOf(fd) === 0
+      ? (osHandle ??= openDescriptors(runtime, kernel32))(fd)
+      : BigInt(fd - baseOf(fd));
 
   const query = (address: bigint): Region => {
     check(
@@ -293,6 +309,15 @@ export function openWindows(runtime: Runtime): Platform {
     const tooLong = error === ERROR_INVALID_PARAMETER && (flags & MAP_HUGETLB) === 0;
     throw windowsError("VirtualAlloc", error, tooLong ? "ENOMEM" : undefined);
   };
+  /** A view of a section; `length` 0 is all of it. */
+  const mapView = (section: bigint, access: number, offset: number, length: number) =>
+    kernel32.MapViewOfFile(
+      section,
+      access,
+      Math.floor(offset / 2 ** 32),
+      offset >>> 0,
+      BigInt(length),
+    );
   const mapFile = (
     length: number,
     prot: number,
@@ -325,13 +350,7 @@ export function openWindows(runtime: Runtime): Platform {
     let address: bigint;
     try {
       address = check(
-        kernel32.MapViewOfFile(
-          section,
-          access | (executable ? FILE_MAP_EXECUTE : 0),
-          Math.floor(offset / 2 ** 32),
-          offset >>> 0,
-          BigInt(length),
-        ),
+        mapView(section, access | (executable ? FILE_MAP_EXECUTE : 0), offset, length),
         "MapViewOfFile",
       );
     } finally {
@@ -340,6 +359,29 @@ export function openWindows(runtime: Runtime): Platform {
     const wanted = pageProtection(prot, !shared);
     if (wanted !== page) finish(address, () => protect(address, length, wanted));
     return address;
+  };
+  const mapSection = (length: number, prot: number, fd: number, offset: number): bigint => {
+    const section = handleOf(fd);
+    const writable = BigInt(mapView(section, FILE_MAP_READ | FILE_MAP_WRITE, offset, length));
+    if (writable !== 0n) {
+      const page = pageProtection(prot, false);
+      if (page !== PAGE_READWRITE) finish(writable, () => protect(writable, length, page));
+      return writable;
+    }
+    const error = kernel32.GetLastError();
+    const mayRead = (prot & PROT_WRITE) === 0 && error === ERROR_ACCESS_DENIED;
+    if (!mayRead) throw windowsError("MapViewOfFile", error);
+    return check(mapView(section, FILE_MAP_READ, offset, length), "MapViewOfFile");
+  };
+  /** Only a view tells how long a section is. */
+  const sectionSize = (section: bigint): number => {
+    const view = check(mapView(section, FILE_MAP_READ, 0, 0), "MapViewOfFile");
+    try {
+      const { start, end } = query(view);
+      return Number(end - start);
+    } finally {
+      kernel32.UnmapViewOfFile(view);
+    }
   };
 
   /** Calls back for each of the regions that a range overlaps, cut to the range. */
@@ -356,6 +398,17 @@ export function openWindows(runtime: Runtime): Platform {
     if (!isCommitted) return;
     check(kernel32.VirtualFree(start, end - start, MEM_DECOMMIT), "VirtualFree");
     check(kernel32.VirtualAlloc(start, end - start, MEM_COMMIT, page), "VirtualAlloc");
+  };
+  let discard: ReturnType<typeof openDiscard> | null;
+  /** Says that the content is not needed: the system takes the pages when it wants them. */
+  const giveUp = ({ start, end, page }: Region): void => {
+    discard ??= openDiscard(runtime) ?? null;
+    if (discard === null) {
+      check(kernel32.VirtualAlloc(start, end - start, MEM_RESET, page), "VirtualAlloc");
+      return;
+    }
+    const error = discard(start, end - start);
+    if (error !== 0) throw windowsError("DiscardVirtualMemory", error);
   };
   /** Calls back with the bits of each page of a range. */
   const forPages = (address: bigint, length: number, each: (bits: bigint) => void): void => {
@@ -419,6 +472,8 @@ export function openWindows(runtime: Runtime): Platform {
     map(length: number, prot: number, flags: number, fd: number, offset: number): bigint {
       const address = fd === -1
         ? mapMemory(length, prot, flags)
+        : isSection(fd)
+        ? mapSection(length, prot, fd, offset)
         : mapFile(length, prot, flags, fd, offset);
       finish(address, () => {
         if ((flags & MAP_POPULATE) !== 0) windows.populate!(address, length, false);
@@ -452,7 +507,7 @@ export function openWindows(runtime: Runtime): Platform {
       protect(address, length, pageProtection(prot, query(address).copyOnWrite));
     },
     sync(address: bigint, length: number, flags: number, fd: number): void {
-      if (fd === -1) return;
+      if (fd === -1 || isSection(fd)) return;
       for (let wait = 0; kernel32.FlushViewOfFile(address, BigInt(length)) === 0; wait++) {
         const error = kernel32.GetLastError();
         if (error !== ERROR_LOCK_VIOLATION || wait === FLUSH_WAITS) {
@@ -486,10 +541,7 @@ export function openWindows(runtime: Runtime): Platform {
         // Unlocking takes pages out of the working set; they come back from the file.
         if (region.isView) windows.unlock(region.start, Number(size));
         else if (advice === MADV_DONTNEED) zeroPages(region);
-        else if (region.isCommitted) {
-          const reset = kernel32.VirtualAlloc(region.start, size, MEM_RESET, region.page);
-          check(reset, "VirtualAlloc");
-        }
+        else if (region.isCommitted) giveUp(region);
       });
     },
     resident(address: bigint, length: number, pages: Uint8Array): void {
@@ -524,6 +576,7 @@ export function openWindows(runtime: Runtime): Platform {
     },
 
     fileInfo(fd: number): FileInfo {
+      if (isSection(fd)) return { kind: "other", size: 0 };
       const handle = handleOf(fd);
       const type = kernel32.GetFileType(handle);
       if (type === FILE_TYPE_UNKNOWN) check(0, "GetFileType");
@@ -534,6 +587,7 @@ export function openWindows(runtime: Runtime): Platform {
       return isDirectory ? { kind: "directory", size: 0 } : { kind: "file", size };
     },
     truncate(fd: number, size: number): void {
+      if (isSection(fd)) throw windowsError("SetFileInformationByHandle", ERROR_NOT_SUPPORTED);
       const handle = handleOf(fd);
       if (size > fileSize(handle)) setSparse(handle); // or what is added gets its blocks
       setSize(handle, size);
@@ -579,10 +633,16 @@ export function openWindows(runtime: Runtime): Platform {
         DUPLICATE_SAME_ACCESS,
       );
       check(ok, "DuplicateHandle");
-      return HANDLE_BASE + Number(result.getBigUint64(0, true));
+      return Math.max(baseOf(fd), HANDLE_BASE) + Number(result.getBigUint64(0, true));
     },
     closeDuplicate(fd: number): void {
-      check(kernel32.CloseHandle(BigInt(fd - HANDLE_BASE)), "CloseHandle");
+      check(kernel32.CloseHandle(handleOf(fd)), "CloseHandle");
+    },
+    openNamed(name: string, options: NamedOptions): NamedMemory {
+      return openNamed(kernel32, sectionSize, name, options);
+    },
+    unlinkNamed(name: string): void {
+      unlinkNamed(kernel32, name);
     },
 
     async populateAsync(address: bigint, length: number, write: boolean): Promise<void> {
@@ -597,7 +657,7 @@ export function openWindows(runtime: Runtime): Platform {
       }
     },
     async syncAsync(address: bigint, length: number, flags: number, fd: number): Promise<void> {
-      if (fd === -1) return;
+      if (fd === -1 || isSection(fd)) return;
       const again = (): void => windows.sync(address, length, flags, fd);
       await settle(later().FlushViewOfFile(address, BigInt(length)), again);
       if ((flags & MS_SYNC) !== 0) await settle(later().FlushFileBuffers(handleOf(fd)), again);
@@ -613,6 +673,15 @@ export function openWindows(runtime: Runtime): Platform {
     },
   };
   return windows;
+}
+
+/** The call that gives up content, where kernel32 has it. It returns an error, 0 for none. */
+function openDiscard(runtime: Runtime): ((address: bigint, length: bigint) => number) | undefined {
+  try {
+    return runtime.dlopen("kernel32.dll", discardSymbols).DiscardVirtualMemory;
+  } catch {
+    return undefined; // Wine 8
+  }
 }
 
 /** The memory functions of the C runtime, with offsets instead of addresses as results. */

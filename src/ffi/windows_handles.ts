@@ -6,6 +6,9 @@ import { type kernel32Symbols, libuvSymbols, windowsError } from "./windows_symb
 
 type Kernel32 = Functions<typeof kernel32Symbols>;
 
+/** A descriptor from here on is this plus a HANDLE. */
+export const HANDLE_BASE: number = 2 ** 32;
+
 /** The pseudo handle of GetCurrentProcess. */
 export const CURRENT_PROCESS: bigint = 2n ** 64n - 1n;
 

@@ -123,6 +123,15 @@ export const kernel32Symbols = {
     ],
     result: "usize", // HANDLE: the section, or NULL and GetLastError
   },
+  /** {@link https://learn.microsoft.com/windows/win32/api/memoryapi/nf-memoryapi-openfilemappingw | OpenFileMappingW} */
+  OpenFileMappingW: {
+    parameters: [
+      "u32", //    DWORD dwDesiredAccess   FILE_MAP_*
+      "i32", //    BOOL bInheritHandle
+      "buffer", // LPCWSTR lpName          UTF-16 and a NUL
+    ],
+    result: "usize", // HANDLE: NULL on failure and GetLastError
+  },
   /** {@link https://learn.microsoft.com/windows/win32/api/memoryapi/nf-memoryapi-mapviewoffile | MapViewOfFile} */
   MapViewOfFile: {
     parameters: [
@@ -252,6 +261,18 @@ export const kernel32Symbols = {
       "usize", // HANDLE hObject
     ],
     result: "i32", // BOOL: 0 on failure and GetLastError
+  },
+} as const;
+
+/** kernel32's call of Windows 8.1 and later that Wine 8 lacks. */
+export const discardSymbols = {
+  /** {@link https://learn.microsoft.com/windows/win32/api/memoryapi/nf-memoryapi-discardvirtualmemory | DiscardVirtualMemory} */
+  DiscardVirtualMemory: {
+    parameters: [
+      "usize", // PVOID VirtualAddress   page-aligned
+      "usize", // SIZE_T Size            whole pages
+    ],
+    result: "u32", // DWORD: 0, or an error of winerror.h; GetLastError is not set
   },
 } as const;
 
