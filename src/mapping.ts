@@ -489,9 +489,11 @@ export class Mapping {
       );
     }
     this.#checkOnePiece(what);
-    if ((file === undefined && this.shared) || this.#request.unit !== undefined) {
+    const info = file && this.platform.fileInfo(file.fd);
+    const isFixed = info === undefined ? this.shared : info.kind !== "file";
+    if (isFixed || this.#request.unit !== undefined) {
       throw new MMapInvalidParameterError(
-        `${what}: shared anonymous memory and huge pages have a fixed size; use ` +
+        `${what}: shared memory that is no file, devices and huge pages have a fixed size; use ` +
           "createMemfd(), or a file",
       );
     }
