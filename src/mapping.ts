@@ -177,7 +177,7 @@ export class Mapping {
     this.#protections = new Protections(size, prot);
     if (sharing === undefined) {
       try {
-        this.#settle();
+        this.settle();
       } catch (error) {
         endPages(platform, base, length, this.#memory === undefined ? "unmap" : "blank");
         throw explain(what, error);
@@ -633,7 +633,7 @@ export class Mapping {
     this.generation++;
     this.#buffers = new Buffers(platform.runtime, this.addr, size, this.#owner);
     this.#protections = new Protections(size, this.prot);
-    this.#settle();
+    this.settle();
   }
 
   /** Zeros behind the end of anonymous memory, in its last page, for when that becomes part of it. */
@@ -673,7 +673,7 @@ export class Mapping {
   }
 
   /** What every fresh mapping gets besides its pages. */
-  #settle(): void {
+  settle(): void {
     const { platform, file, name, inherit = false } = this.#request;
     const { base, length } = this.#holdings;
     if (length === 0) return;

@@ -474,7 +474,9 @@ export class MemoryMap implements Disposable {
    * Creates shared memory under a name that other processes open with
    * {@link MemoryMap.openNamed}, and Python with `multiprocessing.shared_memory`
    * ({@link https://man7.org/linux/man-pages/man7/shm_overview.7.html | shm_overview(7)}).
-   * Deno asks for `--allow-all`, because the name lies under `/dev/shm`.
+   * Deno asks for `--allow-all`, because the name lies under `/dev/shm`. On Windows it is a section of
+   * the paging file, whose name ends with its last map; on macOS it has at most 30 bytes, and cannot be
+   * `owned`.
    *
    * @param name 1 to 250 bytes without a slash, but for one in front.
    * @param size Bytes, at least 1; zero-filled.
@@ -534,10 +536,11 @@ export class MemoryMap implements Disposable {
   }
 
   /**
-   * Takes a name of shared memory away; who has it mapped keeps the memory.
+   * Takes a name of shared memory away; who has it mapped keeps the memory. On Windows nobody can as
+   * long as somebody has it mapped, and then the name goes by itself.
    *
    * @param name As it was created.
-   * @throws {MMapError} With code `ENOENT` if there is none.
+   * @throws {MMapError} With code `ENOENT` if there is none; on Windows `EBUSY` if it is mapped.
    */
   static unlinkNamed(name: string): void {
     unlinkNamed(platform(), checkSharedName(name));

@@ -4,7 +4,7 @@ import { MMapInvalidParameterError } from "./errors.ts";
 import { explain } from "./explain.ts";
 import { hostConstants } from "./ffi/host.ts";
 import { type MemoryStats, type Platform, SystemCallError } from "./ffi/platform.ts";
-import type { Mapping } from "./mapping.ts";
+import type { Mapping, Pages } from "./mapping.ts";
 import { UNMAPPED } from "./protections.ts";
 
 const c = hostConstants;
@@ -177,7 +177,23 @@ export function discard(map: Mapping, offset: number, length: number): void {
   map.use("discard", offset, Math.max(length, 0), 0);
   if (map.fd !== -1 && map.shared) return advise(map, c.MADV_DONTNEED, offset, length);
   if (map.fd === -1 && map.shared) return advise(map, c.MADV_REMOVE, offset, length);
-  advise(map, c.MADV_DONTNEED, offset, length);
+  if (map.platform.dontNeedDrops) return advise(map, c.MADV_DONTNEED, offset, length);
+  const pages = map.pagesInside("discard", offset, length);
+  if (pages === undefined) return;
+  map.call(`Cannot discard ${length} bytes at offset ${offset}`, () => renew(map, pages));
+}
+
+/** Puts untouched pages in the place of private ones. */
+function renew(map: Mapping, { address, length }: Pages): void {
+  const first = Number(address - map.addr);
+  const start = Math.max(first, 0);
+  const end = Math.min(first + length, map.size);
+  for (const { start: from, end: to, prot } of map.segments(start, end - start)) {
+    const pages = map.pagesAround("discard", from, to - from)!;
+    const place = map.offset + Number(pages.address - map.addr);
+    map.platform.mapOver!(pages.address, pages.length, prot, map.flags, map.fd, place);
+  }
+  map.settle();
 }
 
 /** Frees the blocks and pages of a range, which reads as zeros then. */
@@ -205,6 +221,7 @@ export function punchHole(map: Mapping, offset: number, length: number): void {
   const end = Math.min(first + pages.length, offset + length);
   clear(offset, start);
   clear(end, offset + length);
+  if (!platform.dontNeedDrops) clear(start, end);
   try {
     platform.advise(pages.address, pages.length, map.shared ? c.MADV_REMOVE : c.MADV_DONTNEED);
   } catch (error) {

@@ -248,6 +248,7 @@ export function openDarwin(runtime: Runtime): Platform {
       darwinConstants.MAP_ANONYMOUS | darwinConstants.MAP_NORESERVE,
     truncatesMapped: true,
     locksOnFault: false,
+    dontNeedDrops: false,
 
     memory: posixMemory(libc),
     ...posixCalls(libc, darwinConstants, check),

@@ -289,6 +289,7 @@ export function openLinux(runtime: Runtime): Platform {
       linuxConstants.MAP_LOCKED | linuxConstants.MAP_HUGETLB | linuxConstants.MAP_STACK,
     truncatesMapped: true,
     locksOnFault: true,
+    dontNeedDrops: true,
 
     ...posix,
     memory: {

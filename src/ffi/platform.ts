@@ -177,6 +177,8 @@ export interface Platform {
   readonly truncatesMapped: boolean;
   /** Whether `lock` can wait until the pages are touched. */
   readonly locksOnFault: boolean;
+  /** Whether MADV_DONTNEED loses what was written to private pages, or lets it be. */
+  readonly dontNeedDrops: boolean;
   /** Memory functions at the speed of libc. */
   readonly memory: MemoryFunctions;
 

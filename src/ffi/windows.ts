@@ -467,6 +467,7 @@ export function openWindows(runtime: Runtime): Platform {
       MAP_POPULATE | MAP_LOCKED | MAP_HUGETLB | windowsConstants.MAP_STACK | FILE_MAP_EXECUTE,
     truncatesMapped: false,
     locksOnFault: false,
+    dontNeedDrops: true,
     memory: windowsMemory(runtime),
 
     map(length: number, prot: number, flags: number, fd: number, offset: number): bigint {
