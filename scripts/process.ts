@@ -28,7 +28,15 @@ const running = new Set<number>();
 /** What a group gets to end its own children before it is killed, and a pipe to be drained. */
 const GRACE_MS = 2000;
 
+const IS_WINDOWS = Deno.build.os === "windows";
+
+/** Windows has no process groups to signal: there a process ends with what it has started. */
 function signalGroup(pid: number, signal: Deno.Signal): void {
+  if (IS_WINDOWS) {
+    const args = ["/pid", String(pid), "/t", "/f"];
+    new Deno.Command("taskkill", { args, stdout: "null", stderr: "null" }).outputSync();
+    return;
+  }
   try {
     Deno.kill(-pid, signal);
   } catch (error) {
@@ -36,7 +44,10 @@ function signalGroup(pid: number, signal: Deno.Signal): void {
   }
 }
 
-for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+const ENDINGS: readonly [Deno.Signal, number][] = IS_WINDOWS
+  ? [["SIGINT", 130]]
+  : [["SIGINT", 130], ["SIGTERM", 143]];
+for (const [signal, code] of ENDINGS) {
   Deno.addSignalListener(signal, () => {
     for (const pid of running) signalGroup(pid, "SIGTERM");
     Deno.exit(code);
@@ -70,7 +81,7 @@ export async function run(command: readonly string[], options: RunOptions = {}):
   const child = new Deno.Command(file, {
     args,
     env,
-    detached: true, // a group of its own
+    detached: !IS_WINDOWS, // a group of its own
     stdin: "null",
     stdout: stdout === "inherit" ? "inherit" : "piped",
     stderr: stdout === "keep" ? "null" : "inherit",
@@ -90,7 +101,7 @@ export async function run(command: readonly string[], options: RunOptions = {}):
   const status = await child.status;
   clearTimeout(limiter);
   clearTimeout(killer);
-  signalGroup(child.pid, "SIGKILL"); // what the command left behind
+  if (!IS_WINDOWS) signalGroup(child.pid, "SIGKILL"); // what the command left behind
   // What left the group to be a daemon may still hold the pipe open: it is not waited for.
   const patience = setTimeout(() => pipe?.cancel(), GRACE_MS);
   const text = await drained;
