@@ -247,11 +247,12 @@ describe("named shared memory on Windows", () => {
   test("is shared with another process", { skip: skipAlone }, async () => {
     const name = freshName();
     using map = MemoryMap.createNamed(name, 4096);
-    map.write("hello");
-    await using peer = startFixture("named_section_peer.ts", [name]);
-    assertEquals(await peer.line(), "hello");
-    assertEquals(await peer.end(), 0);
-    assertEquals(map.read(5, 100), utf8("other"));
+    map.write("from the tester", 100);
+    await using peer = startFixture("named_peer.ts", [name]);
+    assertEquals(await peer.line(), "4096 from the tester");
+    await peer.tell(JSON.stringify("from the fixture"));
+    assertEquals(await peer.line(), "written");
+    assertEquals(map.read(16, 100), utf8("from the fixture"));
   });
 
   test("refuses a name that is taken, is missing, or asks for more than there is", { skip }, () => {
