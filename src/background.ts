@@ -8,7 +8,7 @@ import { explain } from "./explain.ts";
 import type { Platform } from "./ffi/platform.ts";
 import type { OpenedFile } from "./file.ts";
 import type { Mapping, Pages } from "./mapping.ts";
-import { populating, touch } from "./paging.ts";
+import { populating, prefaultError, touch } from "./paging.ts";
 
 /**
  * Bytes that are faulted in at a time. While they are, whoever changes a mapping waits, the engine's
@@ -37,6 +37,7 @@ async function inPieces<R extends Pages>(
   piece: number | typeof POPULATE_PIECE,
   { signal }: AsyncOptions,
   step: (address: bigint, length: number, range: R) => Promise<void>,
+  explained: (error: unknown) => unknown = (error) => explain(what, error),
 ): Promise<void> {
   checkSignal(signal);
   signal?.throwIfAborted();
@@ -51,7 +52,7 @@ async function inPieces<R extends Pages>(
         try {
           await step(range.address + BigInt(done), size, range);
         } catch (error) {
-          failure = explain(what, error);
+          failure = explained(error);
         }
         if (typeof piece !== "number") {
           wanted = paced(piece, size, performance.now() - start, map.unit);
@@ -97,6 +98,7 @@ export async function prefaultAsync(
     populate === undefined
       ? touchAsync(map)
       : (address, size, { write }) => populate(address, size, write),
+    (error) => prefaultError(map, offset, length, error),
   );
 }
 
@@ -121,6 +123,7 @@ export async function msyncAsync(
   options: AsyncOptions,
 ): Promise<void> {
   const pages = map.pagesAround("flush", offset, length);
+  map.intact("flush", offset, length, map.platform.constants.PROT_WRITE);
   await inPieces(
     map,
     `Cannot flush ${length} bytes at offset ${offset}`,

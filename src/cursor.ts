@@ -3,7 +3,7 @@
  * Python's mmap object.
  */
 import { checkInteger, show } from "./check.ts";
-import { PROT_WRITE, SEEK_CUR, SEEK_END, SEEK_SET } from "./constants.ts";
+import { PROT_READ, PROT_WRITE, SEEK_CUR, SEEK_END, SEEK_SET } from "./constants.ts";
 import { MMapClosedError, MMapInvalidParameterError, MMapProtectionError } from "./errors.ts";
 import type { Mapping } from "./mapping.ts";
 import { mappingOf, type MemoryMap } from "./memory_map.ts";
@@ -528,7 +528,9 @@ export class Cursor {
             `${TEXT_BYTES} are the most; use lines()`,
         );
       }
-      yield decoder.decode(line);
+      const text = decoder.decode(line);
+      this.#mapping.intact("read", this.#position - line.length, line.length, PROT_READ);
+      yield text;
     }
   }
 
@@ -546,6 +548,7 @@ export class Cursor {
       let next = first;
       while (next < stop) {
         if (window[next++] !== NEWLINE) continue;
+        this.#mapping.intact("read", start, next - first, PROT_READ);
         this.#position = this.#windowStart + next;
         return window.subarray(first, next);
       }
@@ -556,6 +559,7 @@ export class Cursor {
       const ahead = Math.max(end - start, Math.min(WINDOW_BYTES, size - start));
       this.#openWindow(start, this.#mapping.isReadable(start, ahead) ? ahead : end - start);
     }
+    this.#mapping.intact("read", start, end - start, PROT_READ);
     this.#position = end;
     return this.#window.subarray(start - this.#windowStart, end - this.#windowStart);
   }

@@ -3,22 +3,29 @@
  * end. `MemoryMap` is its public face; the other files of the library work on this class.
  */
 import { Buffers, type Views } from "./buffers.ts";
+import { checkedMemory } from "./checked_memory.ts";
 import { checkInteger, checkRange } from "./check.ts";
 import {
   MMapAllocationError,
   MMapClosedError,
+  type MMapErrorOptions,
+  MMapFaultError,
   MMapInvalidParameterError,
   MMapProtectionError,
 } from "./errors.ts";
 import { explain } from "./explain.ts";
+import { unwatch, watch, type Watched } from "./fault_watch.ts";
+import { type Extent, type FaultPlace, Faults, firstInside } from "./faults.ts";
 import { hostConstants } from "./ffi/host.ts";
-import { type Platform, SystemCallError } from "./ffi/platform.ts";
+import { type MemoryFunctions, type Platform, SystemCallError } from "./ffi/platform.ts";
 import type { Descriptor } from "./file.ts";
 import { Protections, type Segment, UNMAPPED } from "./protections.ts";
 import { addressOfMemory, createSharedMemory, SharedViews } from "./shared_pages.ts";
 import { type Ending, endPages, type MapHandle, type SharedPlace, Sharing } from "./sharing.ts";
 
 const { PROT_READ, PROT_WRITE, MAP_SHARED, MAP_PRIVATE } = hostConstants;
+
+const NEVER_TOUCHED = new Int32Array(1);
 
 /** Copies longer than this go piece by piece where one buffer cannot hold a map. */
 const PIECE = 2 ** 30;
@@ -39,14 +46,16 @@ interface Holdings {
   /** The memory whose pages they are: the engine unmaps them, after they have ended. */
   readonly memory: WebAssembly.Memory | undefined;
   sharing: Sharing | undefined;
+  /** Guards the pages, as long as they are mapped. */
+  faults: Faults;
   /** Whether a buffer was handed out, which may have been transferred away since. */
   exposed: boolean;
 }
 
 function giveBack(holdings: Holdings, ending: Ending): void {
-  const { platform, base, length, file, sharing, memory, truncateOnClose } = holdings;
+  const { platform, base, length, faults, file, sharing, memory, truncateOnClose } = holdings;
   try {
-    if (sharing === undefined) endPages(platform, base, length, ending);
+    if (sharing === undefined) endPages(platform, { base, length, faults: faults.place }, ending);
     else sharing.leave(ending, memory);
   } finally {
     try {
@@ -95,7 +104,7 @@ export interface Pages {
 }
 
 /** One mapping, open or closed. */
-export class Mapping {
+export class Mapping implements Watched {
   readonly platform: Platform;
   readonly flags: number;
   readonly offset: number;
@@ -122,6 +131,12 @@ export class Mapping {
   /** Counts every change of what may be touched where, so that a view that is kept sees it. */
   version = 0;
   #pins = 0;
+  /** A word of the guard's, not 0 once a page was replaced. */
+  touched: Int32Array = NEVER_TOUCHED;
+  /** Whether copying is left to the system, because a fault would end the process. */
+  checked = false;
+  /** The memory functions for addresses in the map. */
+  functions: MemoryFunctions;
 
   /** The memory whose pages the mapping lies over, with `sharedBuffer`. */
   readonly #memory: WebAssembly.Memory | undefined;
@@ -170,7 +185,10 @@ export class Mapping {
       memory: this.#memory,
       exposed: false,
       sharing,
+      faults: this.#guarded(base, length, place?.faults),
     };
+    this.functions = platform.memory;
+    this.#heed(this.#holdings.faults);
     this.#buffers = this.#memory === undefined
       ? new Buffers(platform.runtime, this.addr, size, owner)
       : new SharedViews(this.#memory, slack, size, owner);
@@ -179,11 +197,31 @@ export class Mapping {
       try {
         this.settle();
       } catch (error) {
-        endPages(platform, base, length, this.#memory === undefined ? "unmap" : "blank");
+        const faults = this.#holdings.faults.place;
+        const ending = this.#memory === undefined ? "unmap" : "blank";
+        endPages(platform, { base, length, faults }, ending);
         throw explain(what, error);
       }
     }
     finalizers.register(owner, this.#holdings, this);
+  }
+
+  #heed(faults: Faults): void {
+    const { platform } = this;
+    this.touched = faults.touched;
+    this.checked = !faults.guarded && this.fd !== -1 && platform.copyFrom !== undefined;
+    this.functions = this.checked ? checkedMemory(this) : platform.memory;
+  }
+
+  #guarded(base: bigint, length: number, place?: FaultPlace): Faults {
+    return new Faults({
+      platform: this.platform,
+      base,
+      length,
+      isPrivate: !this.shared,
+      unit: this.#request.unit ?? this.platform.pageSize,
+      slack: this.offset % this.platform.allocationGranularity,
+    }, place);
   }
 
   /** Asks the platform for pages, over those of a shared memory if there is one. */
@@ -206,16 +244,23 @@ export class Mapping {
         );
       }
       const base = addressOfMemory(platform.runtime, this.#memory);
-      // An engine may make its memory writable when it frees it, and Bun's ends the process if it cannot,
-      // as with shared pages of a file that is open for reading only. Nobody writes these: private
-      // pages are the file's, too.
-      const mapFlags = this.#isReadOnlyFile ? flags & ~MAP_SHARED | MAP_PRIVATE : flags;
-      platform.mapOver(base, length, prot, mapFlags, fd, offset);
+      platform.mapOver(base, length, prot, this.#overFlags, fd, offset);
       return base;
     } catch (error) {
       const cure = request.unit === undefined ? undefined : NO_HUGE_PAGES;
       throw explain(what, error, MMapAllocationError, cure);
     }
+  }
+
+  /**
+   * The flags of pages that are mapped over others. An engine may make its memory writable when it frees
+   * it, and Bun's ends the process if it cannot, as with shared pages of a file that is open for reading
+   * only. Nobody writes these: private pages are the file's, too.
+   */
+  get #overFlags(): number {
+    const { flags } = this.#request;
+    const privately = this.#memory !== undefined && this.#isReadOnlyFile;
+    return privately ? flags & ~MAP_SHARED | MAP_PRIVATE : flags;
   }
 
   /** Whether it is a shared map of a file that may only be read. */
@@ -249,9 +294,10 @@ export class Mapping {
 
   /** Where the mapping lies, for other threads. */
   get #place(): SharedPlace {
-    const { base, length } = this.#holdings;
+    const { base, length, faults: { place: faults } } = this.#holdings;
     const { uniform } = this.#protections;
-    return { base, length, size: this.size, prot: uniform === UNMAPPED ? undefined : uniform };
+    const prot = uniform === UNMAPPED ? undefined : uniform;
+    return { base, length, size: this.size, prot, faults };
   }
 
   /**
@@ -299,7 +345,15 @@ export class Mapping {
     if (this.closed) throw new MMapClosedError(`Cannot ${verb} a closed map: open it again`);
     checkRange(verb, offset, length, this.size);
     const prot = this.#protections.uniform;
-    if (length === 0 || (prot !== undefined && prot !== UNMAPPED && (prot & mask) === mask)) return;
+    if (length === 0 || (prot !== undefined && prot !== UNMAPPED && (prot & mask) === mask)) {
+      if (mask !== 0) this.intact(verb, offset, length, mask);
+      return;
+    }
+    this.#refuseProtected(verb, offset, length, mask);
+    if (mask !== 0) this.intact(verb, offset, length, mask);
+  }
+
+  #refuseProtected(verb: string, offset: number, length: number, mask: number): void {
     const request = `Cannot ${verb} ${length} bytes at offset ${offset}`;
     const hole = this.#protections.firstWith(UNMAPPED, offset, length);
     if (hole !== -1) {
@@ -310,6 +364,46 @@ export class Mapping {
     throw new MMapProtectionError(
       `${request}: byte ${missing} has no ${mask === PROT_WRITE ? "PROT_WRITE" : "PROT_READ"}; ` +
         "open the map with another mode, or use mprotect()",
+    );
+  }
+
+  /**
+   * Throws if a page of a range was lost, or may not be written by methods any more because it is not
+   * the file's. `use` asks before the memory is touched; after it was, the same question tells whether
+   * what was read, or written, is what the range holds.
+   */
+  intact(verb: string, offset: number, length: number, mask: number): void {
+    if (this.platform.runtime.peek(this.touched) !== 0) {
+      this.#refuseReplaced(verb, offset, length, mask);
+    }
+  }
+
+  #refuseReplaced(verb: string, offset: number, length: number, mask: number): void {
+    const { faults } = this.#holdings;
+    const lost = firstInside(faults.lost, offset, length);
+    if (lost !== -1) throw this.missing(verb, offset, length, lost);
+    if (mask !== PROT_WRITE || !this.shared) return;
+    const copied = firstInside(faults.copied, offset, length);
+    if (copied === -1) return;
+    throw new MMapProtectionError(
+      `Cannot ${verb} ${length} bytes at offset ${offset}: the page of byte ${copied} is a copy, ` +
+        "because a view wrote to it when it was read-only; remap() brings the page back",
+    );
+  }
+
+  /** The error for a byte that is not there. */
+  missing(
+    verb: string,
+    offset: number,
+    length: number,
+    lost: number,
+    options?: MMapErrorOptions,
+  ): MMapFaultError {
+    return new MMapFaultError(
+      `Cannot ${verb} ${length} bytes at offset ${offset}: the page of byte ${lost} is gone; the ` +
+        "file was truncated, or the disk is full: make it whole and call remap()",
+      lost,
+      options,
     );
   }
 
@@ -414,6 +508,40 @@ export class Mapping {
       );
     }
     return this.#buffers.covering(offset, length, unit);
+  }
+
+  /** Copies a range, already checked, out of a map whose pages may not be there. */
+  load(verb: string, offset: number, target: Uint8Array): void {
+    const copyFrom = this.platform.copyFrom!;
+    this.#copyPages(verb, offset, target, (address, part) => copyFrom(address, part));
+  }
+
+  /** Copies into a range, already checked, of a map whose pages may not be there. */
+  store(verb: string, offset: number, source: Uint8Array): void {
+    const copyTo = this.platform.copyTo!;
+    this.#copyPages(verb, offset, source, (address, part) => copyTo(address, part));
+  }
+
+  #copyPages(
+    verb: string,
+    offset: number,
+    bytes: Uint8Array,
+    copy: (address: bigint, part: Uint8Array) => number,
+  ): void {
+    const { pageSize } = this.platform;
+    const attempt = (done: number, length: number): number =>
+      copy(this.addr + BigInt(offset + done), bytes.subarray(done, done + length));
+    for (let done = 0; done < bytes.length; done += PIECE) {
+      const length = Math.min(PIECE, bytes.length - done);
+      let copied = attempt(done, length);
+      // A refusal tells nothing about the pages before the one that is missing.
+      while (copied < length) {
+        const size = Math.min(pageSize - (offset + done + copied) % pageSize, length - copied);
+        const more = attempt(done + copied, size);
+        copied += more;
+        if (more < size) throw this.missing(verb, offset, bytes.length, offset + done + copied);
+      }
+    }
   }
 
   /** Calls `piece` for consecutive views of a range, already checked, of any length. */
@@ -556,7 +684,9 @@ export class Mapping {
   close(): void {
     if (this.closed) return;
     for (const end of this.closing) end();
+    if (this.#onFault !== undefined) this.onFault = undefined;
     this.closed = true;
+    this.touched = NEVER_TOUCHED;
     this.addr = 0n;
     this.size = 0;
     finalizers.unregister(this);
@@ -599,12 +729,17 @@ export class Mapping {
     const length = this.#mappedLength(this.#request, size);
     const slack = this.offset % platform.allocationGranularity;
     this.#detach();
+    // Replaced pages are mappings of their own, which cannot be moved along.
+    const inOnePiece = this.touched[0] === 0;
     if (file === undefined && size > this.size) this.#clearTail();
     let base: bigint;
-    if (platform.remap !== undefined && !this.#moved && holdings.length > 0) {
+    if (platform.remap !== undefined && !this.#moved && inOnePiece && holdings.length > 0) {
       try {
+        // All views are empty: nothing can touch the pages while nobody guards them.
+        holdings.faults.release();
         base = platform.remap(holdings.base, holdings.length, length);
       } catch (error) {
+        this.#guardAnew(holdings.base, holdings.length);
         throw explain(what, error, MMapAllocationError);
       }
     } else {
@@ -622,11 +757,13 @@ export class Mapping {
         platform.protect(base, length, prot);
       }
       if (this.#moved) platform.blank(holdings.base, holdings.length);
-      else if (holdings.length > 0) platform.unmap(holdings.base, holdings.length);
+      holdings.faults.release();
+      if (!this.#moved && holdings.length > 0) platform.unmap(holdings.base, holdings.length);
       this.#moved = false;
     }
     holdings.base = base;
     holdings.length = length;
+    this.#guardAnew(base, length);
     holdings.exposed = false;
     this.addr = base + BigInt(slack);
     this.size = size;
@@ -634,6 +771,124 @@ export class Mapping {
     this.#buffers = new Buffers(platform.runtime, this.addr, size, this.#owner);
     this.#protections = new Protections(size, this.prot);
     this.settle();
+  }
+
+  #guardAnew(base: bigint, length: number): void {
+    this.#holdings.faults = this.#guarded(base, length);
+    this.#heed(this.#holdings.faults);
+    this.#told = 0;
+  }
+
+  /** Pages replaced since the map was made, resized or remapped. */
+  get faults(): number {
+    return this.closed ? 0 : this.#holdings.faults.count;
+  }
+
+  /** Throws if pages were replaced. */
+  checkFaults(): void {
+    this.use("check the faults of", 0, 0, 0);
+    const { lost, copied, first } = this.#holdings.faults;
+    if (lost.end > 0) {
+      const at = first.fault === -1 ? lost.start : first.fault;
+      throw this.missing("use", lost.start, Math.min(lost.end, this.size) - lost.start, at);
+    }
+    if (copied.end === 0) return;
+    const at = first.violation === -1 ? copied.start : first.violation;
+    if (this.#protections.firstWith(UNMAPPED, at, 1) !== -1) {
+      throw new MMapClosedError(`Cannot use byte ${at}: it was given back with unmapRange()`);
+    }
+    throw new MMapProtectionError(
+      `Cannot keep what was done to byte ${at} through a view: its protection forbids it; the page ` +
+        "has become a copy and the file has not changed; remap() brings the page back",
+    );
+  }
+
+  /** Brings the true pages back where they were replaced. */
+  remap(): void {
+    this.use("remap", 0, 0, 0);
+    const { faults } = this.#holdings;
+    if (faults.touched[0] === 0) return;
+    this.#checkWhole(faults.lost);
+    this.call("Cannot remap", () => faults.forget(() => this.#restore(faults)));
+    this.#told = 0;
+    this.settle();
+  }
+
+  /** Throws unless the file has the pages that were lost. */
+  #checkWhole(lost: Extent): void {
+    const { file } = this.#holdings;
+    if (this.shared && file === undefined) {
+      throw new MMapInvalidParameterError(
+        "Cannot remap: shared anonymous memory has no file that its pages could come from; map anew",
+      );
+    }
+    if (file === undefined || lost.end === 0) return;
+    const info = this.platform.fileInfo(file.fd);
+    const missing = Math.max(info.size - this.offset, 0);
+    if (info.kind !== "file" || missing >= Math.min(lost.end, this.size)) return;
+    throw new MMapFaultError(
+      `Cannot remap: the file has ${info.size} bytes, and the map ends at ` +
+        `${this.offset + this.size}; make the file as long first`,
+      Math.max(lost.start, missing),
+    );
+  }
+
+  /** Maps the pages that were replaced again, with their protections. */
+  #restore({ lost, copied }: Faults): void {
+    const { platform, unit } = this;
+    const { base, file } = this.#holdings;
+    const slack = Number(this.addr - base);
+    const parts = [lost, copied].flatMap(({ start, end }) =>
+      this.#protections.within(start, end - start)
+    );
+    for (const { start, end, prot } of parts) {
+      const first = roundDown(start + slack, unit);
+      const length = roundUp(end + slack, unit) - first;
+      const address = base + BigInt(first);
+      if (prot === UNMAPPED) platform.reserve(address, length);
+      else if (file === undefined) platform.protect(address, length, prot);
+      else {
+        const at = this.offset - slack + first;
+        platform.mapOver!(address, length, prot, this.#overFlags, file.fd, at);
+      }
+    }
+  }
+
+  #onFault: ((offset: number) => void) | undefined;
+  #watching: WeakRef<Watched> | undefined;
+  /** Faults that `onFault` was told of. */
+  #told = 0;
+
+  /** Called some time after a page was replaced. */
+  get onFault(): ((offset: number) => void) | undefined {
+    return this.#onFault;
+  }
+
+  set onFault(callback: ((offset: number) => void) | undefined) {
+    // What happened before is the former callback's, or nobody's.
+    this.lookForFaults();
+    this.#told = this.faults;
+    this.#holdings.faults.takeFirst();
+    this.#onFault = callback;
+    if (callback === undefined && this.#watching !== undefined) {
+      unwatch(this.#watching);
+      this.#watching = undefined;
+    }
+    if (callback !== undefined) this.#watching ??= watch(this);
+  }
+
+  lookForFaults(): void {
+    const callback = this.#onFault;
+    if (callback === undefined || this.touched[0] === 0) return;
+    const { faults } = this.#holdings;
+    const { count, first, lost } = faults;
+    if (count === this.#told) return;
+    this.#told = count;
+    const { fault, violation } = first;
+    faults.takeFirst();
+    queueMicrotask(() =>
+      callback(fault !== -1 ? fault : violation !== -1 ? violation : lost.start)
+    );
   }
 
   /** Zeros behind the end of anonymous memory, in its last page, for when that becomes part of it. */
@@ -662,6 +917,7 @@ export class Mapping {
   /** Does what a mapping would hinder, with nothing mapped; the map is closed if it fails. */
   #unmapFor(step: () => void): void {
     const holdings = this.#holdings;
+    holdings.faults.release();
     holdings.platform.unmap(holdings.base, holdings.length);
     holdings.length = 0;
     try {

@@ -734,6 +734,7 @@ export class MemoryMap implements Disposable {
    * @param offset Bytes from the start of the map. Default 0.
    * @throws {MMapInvalidParameterError} If the range is not in the map.
    * @throws {MMapAllocationError} If the runtime has no memory for the copy.
+   * @throws {MMapFaultError} If a page of the range is gone.
    * @throws {MMapProtectionError} If the range may not be read.
    * @throws {MMapClosedError} If the map is closed.
    */
@@ -741,9 +742,8 @@ export class MemoryMap implements Disposable {
     const map = this.#map;
     map.use("read", offset, size, PROT_READ);
     try {
-      if (size <= map.span) return new Uint8Array(map.range(offset, size));
-      const copy = new Uint8Array(size);
-      map.eachPiece(offset, size, (piece, done) => copy.set(piece, done));
+      const copy = memory.copyOf(map, offset, size);
+      map.intact("read", offset, size, PROT_READ);
       return copy;
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
@@ -784,8 +784,10 @@ export class MemoryMap implements Disposable {
     map.use("read", offset, 0, 0);
     const length = Math.min(memory.lengthOf(bytes), map.size - offset);
     map.use("read", offset, length, PROT_READ);
-    if (length <= map.span) memory.setBytes(bytes, map.range(offset, length));
+    if (map.checked) map.load("read", offset, memory.asBytes(bytes).subarray(0, length));
+    else if (length <= map.span) memory.setBytes(bytes, map.range(offset, length));
     else map.eachPiece(offset, length, (piece, done) => memory.setBytes(bytes, piece, done));
+    map.intact("read", offset, length, PROT_READ);
     return length;
   }
 
@@ -804,7 +806,9 @@ export class MemoryMap implements Disposable {
     const bytes = typeof data === "string" ? encoder.encode(data) : memory.asByteArray(data);
     const length = memory.lengthOf(bytes);
     map.use("write", offset, length, PROT_WRITE);
-    if (length <= map.span) {
+    if (map.checked) {
+      map.store("write", offset, memory.asBytes(bytes));
+    } else if (length <= map.span) {
       map.range(offset, length).set(bytes);
     } else {
       const plain = memory.asBytes(bytes);
@@ -812,6 +816,7 @@ export class MemoryMap implements Disposable {
         piece.set(plain.subarray(done, done + piece.length));
       });
     }
+    map.intact("write", offset, length, PROT_WRITE);
     return length;
   }
 
@@ -919,6 +924,7 @@ export class MemoryMap implements Disposable {
     const pages = this.#map.pagesAround("flush", offset, length);
     if (pages === undefined) return;
     const { platform, fd } = this.#map;
+    this.#map.intact("flush", offset, length, PROT_WRITE);
     explained(
       `Cannot flush ${length} bytes at offset ${offset}`,
       () => platform.sync(pages.address, pages.length, flags, fd),
@@ -1304,6 +1310,86 @@ export class MemoryMap implements Disposable {
    */
   stats(): MemoryStats {
     return paging.stats(this.#map);
+  }
+
+  /**
+   * Pages of the map that could not be accessed as they were, and have been replaced: by zeros where the
+   * file was truncated or the disk is full, by a private copy where a view was written to that is
+   * read-only. They are counted since the map was opened, resized or remapped, whoever touched them; 0 is
+   * the usual answer. Always 0 where `guardStatus()` tells that no guard is active.
+   *
+   * @example
+   * ```ts
+   * import { truncateSync, writeFileSync } from "node:fs";
+   * import { MemoryMap, MMapFaultError } from "@mman/mman";
+   * import { guardStatus } from "@mman/mman/guard";
+   * import { assertEquals, assertThrows } from "@std/assert";
+   *
+   * const path = `${Deno.makeTempDirSync()}/log`;
+   * writeFileSync(path, new Uint8Array(2 * 65536).fill(1));
+   * using map = MemoryMap.open(path);
+   * if (guardStatus().active) {
+   *   truncateSync(path, 65536);
+   *   assertEquals(map.bytes[65536], 0); // in C the end of the process
+   *   assertEquals(map.faults, 1);
+   *   assertThrows(() => map.checkFaults(), MMapFaultError);
+   *   assertThrows(() => map.read(1, 65536), MMapFaultError);
+   *   assertEquals(map.read(1, 65535)[0], 1);
+   *
+   *   writeFileSync(path, new Uint8Array(2 * 65536).fill(2), { flag: "r+" });
+   *   map.remap();
+   *   assertEquals(map.bytes[65536], 2); // views stay as they are
+   * }
+   * ```
+   */
+  get faults(): number {
+    return this.#map.faults;
+  }
+
+  /**
+   * For loops over raw views: throws if {@link MemoryMap.faults} is not 0, that is, if what the views show
+   * is not all true. It throws again until {@link MemoryMap.remap}. Methods need no such call: they throw
+   * by themselves where they meet a page that was lost.
+   *
+   * @throws {MMapFaultError} If pages were lost; `offset` is where it was noticed first.
+   * @throws {MMapProtectionError} If a view was written to where the map is read-only.
+   * @throws {MMapClosedError} If a view was used in a range that `unmapRange` had given back, or the map
+   * is closed.
+   */
+  checkFaults(): void {
+    this.#map.checkFaults();
+  }
+
+  /**
+   * Brings back the true pages of the file where pages were replaced, and sets {@link MemoryMap.faults} to
+   * 0. Views stay valid. What was written to the replaced pages is gone, in a copy-on-write map also what
+   * was written to the pages between the first and the last of them. It does nothing if there was no
+   * fault.
+   *
+   * @throws {MMapFaultError} If the file is still too short.
+   * @throws {MMapInvalidParameterError} If there is no file: shared anonymous memory.
+   * @throws {MMapClosedError} If the map is closed.
+   */
+  remap(): void {
+    this.#map.remap();
+  }
+
+  /**
+   * Called after a page of the map was replaced, with the offset of the access that failed: within 10
+   * milliseconds, as soon as the event loop is free, once for all that happened up to then. A timer that
+   * does not keep the process alive looks after maps that have such a callback. `undefined` ends it.
+   */
+  get onFault(): ((offset: number) => void) | undefined {
+    return this.#map.onFault;
+  }
+
+  set onFault(callback: ((offset: number) => void) | undefined) {
+    if (callback !== undefined && typeof callback !== "function") {
+      throw new MMapInvalidParameterError(
+        `Cannot call ${show(callback)} after faults: give a function, or undefined`,
+      );
+    }
+    this.#map.onFault = callback;
   }
 
   /**

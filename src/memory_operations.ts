@@ -3,6 +3,7 @@
  * libc where it is long; the thresholds were measured (`bench/memory_operations.ts`).
  */
 import { show } from "./check.ts";
+import { compareChecked, countBytes } from "./checked_memory.ts";
 import { MMapInvalidParameterError } from "./errors.ts";
 import { hostConstants } from "./ffi/host.ts";
 import type { Mapping } from "./mapping.ts";
@@ -79,6 +80,15 @@ export function asBytes(data: ArrayBufferView | ArrayBufferLike): Uint8Array<Arr
   );
 }
 
+/** A copy of a range, already checked. */
+export function copyOf(map: Mapping, offset: number, length: number): Uint8Array<ArrayBuffer> {
+  if (length <= map.span && !map.checked) return new Uint8Array(map.range(offset, length));
+  const copy = new Uint8Array(length);
+  if (map.checked) map.load("read", offset, copy);
+  else map.eachPiece(offset, length, (piece, done) => copy.set(piece, done));
+  return copy;
+}
+
 /** Throws unless `value` is a byte. */
 export function checkByte(value: unknown): void {
   if (Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 255) return;
@@ -91,18 +101,27 @@ export function checkByte(value: unknown): void {
 export function fill(map: Mapping, value: number, offset: number, length: number): void {
   checkByte(value);
   map.use("fill", offset, length, PROT_WRITE);
-  map.eachPiece(offset, length, (view) => void view.fill(value));
+  setAll(map, value, offset, length);
+  map.intact("fill", offset, length, PROT_WRITE);
+}
+
+/** Sets every byte of a range, already checked. */
+export function setAll(map: Mapping, value: number, offset: number, length: number): void {
+  if (map.checked) map.functions.memset(map.addr + BigInt(offset), value, length);
+  else map.eachPiece(offset, length, (view) => void view.fill(value));
 }
 
 /** Copies within the map; the ranges may overlap. */
 export function copyWithin(map: Mapping, target: number, source: number, length: number): void {
   map.use("copy", source, length, PROT_READ);
   map.use("copy to", target, length, PROT_WRITE);
-  if (map.size <= map.span) {
+  if (map.size <= map.span && !map.checked) {
     map.range(0, map.size).copyWithin(target, source, source + length);
   } else {
-    map.platform.memory.memmove(map.addr + BigInt(target), map.addr + BigInt(source), length);
+    map.functions.memmove(map.addr + BigInt(target), map.addr + BigInt(source), length);
   }
+  map.intact("copy", source, length, PROT_READ);
+  map.intact("copy to", target, length, PROT_WRITE);
 }
 
 /** Compares ranges of two maps, or of a map and a view. */
@@ -138,16 +157,51 @@ export function compare(
     }
   }
   const common = Math.min(left, right);
-  const { platform } = map;
-  const address = bytes === undefined
-    ? (other as Mapping).addr
-    : common === 0
-    ? 0n
-    : platform.runtime.addressOf(bytes);
   const order = common === 0
     ? 0
-    : platform.memory.memcmp(map.addr + BigInt(offset), address + BigInt(otherOffset), common);
+    : bytes === undefined
+    ? compareMaps(map, offset, other as Mapping, otherOffset, common)
+    : compareBytes(map, offset, bytes, otherOffset, common);
   return order !== 0 ? order : Math.sign(left - right);
+}
+
+function compareBytes(
+  map: Mapping,
+  offset: number,
+  bytes: Uint8Array,
+  start: number,
+  length: number,
+): number {
+  const { memory, runtime } = map.platform;
+  const order = map.checked
+    ? compareChecked(map, offset, length, (done, target) => {
+      target.set(bytes.subarray(start + done, start + done + target.length));
+    })
+    : memory.memcmp(
+      map.addr + BigInt(offset),
+      runtime.addressOf(bytes) + BigInt(start),
+      length,
+    );
+  map.intact("compare", offset, length, PROT_READ);
+  return order;
+}
+
+function compareMaps(
+  map: Mapping,
+  offset: number,
+  other: Mapping,
+  start: number,
+  length: number,
+): number {
+  const order = map.checked || other.checked
+    ? compareChecked(map, offset, length, (done, target) => {
+      if (other.checked) other.load("compare", start + done, target);
+      else target.set(other.range(start + done, target.length));
+    })
+    : map.platform.memory.memcmp(map.addr + BigInt(offset), other.addr + BigInt(start), length);
+  map.intact("compare", offset, length, PROT_READ);
+  other.intact("compare", start, length, PROT_READ);
+  return order;
 }
 
 /** A search range as Python and JavaScript clamp it, or undefined if nothing fits in it. */
@@ -178,22 +232,28 @@ export function find(map: Mapping, needle: Needle, offset: number, end: number):
   const range = searchRange(map, offset, end, bytes.length);
   if (range === undefined) return -1;
   if (bytes.length === 0) return range.start;
-  return firstIn(map, bytes, range.start, range.length);
+  return searched(map, range, firstIn(map, bytes, range.start, range.length));
+}
+
+/** The result of a search, if what was searched is what the range holds. */
+function searched(map: Mapping, range: { start: number; length: number }, found: number): number {
+  map.intact("search", range.start, range.length, PROT_READ);
+  return found;
 }
 
 /** First place of a needle of at least one byte in a range, already checked. */
 function firstIn(map: Mapping, needle: Uint8Array, offset: number, length: number): number {
   if (needle.length === 1) return firstByte(map, needle[0]!, offset, length);
-  const found = map.platform.memory.memmem(map.addr + BigInt(offset), length, needle);
+  const found = map.functions.memmem(map.addr + BigInt(offset), length, needle);
   return found === -1 ? -1 : offset + found;
 }
 
 function firstByte(map: Mapping, byte: number, offset: number, length: number): number {
-  if (length <= SHORT) {
+  if (length <= SHORT && !map.checked) {
     const at = map.range(offset, length).indexOf(byte);
     return at === -1 ? -1 : offset + at;
   }
-  const found = map.platform.memory.memchr(map.addr + BigInt(offset), length, byte);
+  const found = map.functions.memchr(map.addr + BigInt(offset), length, byte);
   return found === -1 ? -1 : offset + found;
 }
 
@@ -201,7 +261,8 @@ function firstByte(map: Mapping, byte: number, offset: number, length: number): 
 export function indexOfByte(map: Mapping, byte: number, offset: number, end: number): number {
   checkByte(byte);
   const range = searchRange(map, offset, end, 1);
-  return range === undefined ? -1 : firstByte(map, byte, range.start, range.length);
+  if (range === undefined) return -1;
+  return searched(map, range, firstByte(map, byte, range.start, range.length));
 }
 
 /** Last place of a needle in a range, or -1. */
@@ -210,6 +271,14 @@ export function rfind(map: Mapping, needle: Needle, offset: number, end: number)
   const range = searchRange(map, offset, end, bytes.length);
   if (range === undefined) return -1;
   if (bytes.length === 0) return range.start + range.length;
+  return searched(map, range, lastInBlocks(map, bytes, range));
+}
+
+function lastInBlocks(
+  map: Mapping,
+  bytes: Uint8Array,
+  range: { start: number; length: number },
+): number {
   const overlap = bytes.length - 1;
   const { start } = range;
   let last = start + range.length;
@@ -241,15 +310,19 @@ function lastIn(map: Mapping, needle: Uint8Array, found: number, end: number): n
 export function count(map: Mapping, byte: number, offset: number, length: number): number {
   checkByte(byte);
   map.use("count", offset, length, PROT_READ);
-  const { memory } = map.platform;
-  if (memory.count !== undefined && length > SHORT) {
-    return memory.count(map.addr + BigInt(offset), length, byte);
+  const total = counted(map, byte, offset, length);
+  map.intact("count", offset, length, PROT_READ);
+  return total;
+}
+
+function counted(map: Mapping, byte: number, offset: number, length: number): number {
+  const { functions } = map;
+  if (functions.count !== undefined && (length > SHORT || map.checked)) {
+    return functions.count(map.addr + BigInt(offset), length, byte);
   }
   let total = 0;
   map.eachPiece(offset, length, (view) => {
-    let n = 0;
-    for (let i = 0; i < view.length; i++) if (view[i] === byte) n++;
-    total += n;
+    total += countBytes(view, byte);
   });
   return total;
 }

@@ -5,6 +5,7 @@ import { explain } from "./explain.ts";
 import { hostConstants } from "./ffi/host.ts";
 import { type MemoryStats, type Platform, SystemCallError } from "./ffi/platform.ts";
 import type { Mapping, Pages } from "./mapping.ts";
+import { setAll } from "./memory_operations.ts";
 import { UNMAPPED } from "./protections.ts";
 
 const c = hostConstants;
@@ -160,16 +161,45 @@ export function prefault(map: Mapping, offset: number, length: number): void {
   } catch (error) {
     // A kernel before 5.14 does not know the advice.
     if (error instanceof SystemCallError && error.code === "EINVAL") touch(map, offset, length);
-    else throw explain(`Cannot prefault ${length} bytes at offset ${offset}`, error);
+    else throw prefaultError(map, offset, length, error);
   }
+}
+
+/** The error of a range that could not be faulted in. */
+export function prefaultError(
+  map: Mapping,
+  offset: number,
+  length: number,
+  error: unknown,
+): unknown {
+  if (!(error instanceof SystemCallError && error.code === "EFAULT") || map.closed) {
+    return explain(`Cannot prefault ${length} bytes at offset ${offset}`, error);
+  }
+  // Where the file ends, unless the disk is full.
+  const { kind, size } = map.platform.fileInfo(map.fd);
+  const { pageSize } = map.platform;
+  const end = Math.ceil(size / pageSize) * pageSize - map.offset;
+  const lost = kind === "file" ? Math.max(offset, end) : offset;
+  const { code, errno, syscall } = error;
+  return map.missing("prefault", offset, length, lost < offset + length ? lost : offset, {
+    code,
+    errno,
+    syscall,
+    cause: error,
+  });
 }
 
 /** Reads a byte of each page of a range, already checked. */
 export function touch(map: Mapping, offset: number, length: number): void {
+  if (map.checked) {
+    map.load("prefault", offset, new Uint8Array(length));
+    return;
+  }
   map.eachPiece(offset, length, (view) => {
     for (let i = 0; i < view.length; i += map.platform.pageSize) view.at(i);
     view.at(-1);
   });
+  map.intact("prefault", offset, length, c.PROT_READ);
 }
 
 /** Drops the content of a range. */
@@ -212,8 +242,7 @@ export function punchHole(map: Mapping, offset: number, length: number): void {
       `${what}: the map is copy-on-write; use fill(0), or open the file with mode "r+"`,
     );
   }
-  const clear = (from: number, to: number): void =>
-    map.eachPiece(from, to - from, (view) => void view.fill(0));
+  const clear = (from: number, to: number): void => setAll(map, 0, from, to - from);
   const pages = map.pagesInside("punch a hole of", offset, length);
   if (pages === undefined) return clear(offset, offset + length);
   const first = Number(pages.address - map.addr);

@@ -5,6 +5,7 @@
  */
 import { show } from "./check.ts";
 import { MMapClosedError, MMapInvalidParameterError } from "./errors.ts";
+import { type FaultPlace, Faults } from "./faults.ts";
 import type { Platform } from "./ffi/platform.ts";
 
 /**
@@ -21,6 +22,8 @@ import type { Platform } from "./ffi/platform.ts";
  *   | Size f64                    | Offset f64                  |
  *   +-----------------------------+-----------------------------+
  *   | Truncate on close f64       | Unit f64                    |
+ *   +-----------------------------+-----------------------------+
+ *   | Guard's table f64           | Guard's slot f64            |
  *   +-----------------------------+-----------------------------+
  *   | Thread of each holder, 4 bytes                          ...
  */
@@ -43,14 +46,17 @@ const FILE_OFFSET_OFFSET = SIZE_OFFSET + 8;
 const TRUNCATE_OFFSET = FILE_OFFSET_OFFSET + 8;
 /** Bytes of a page where that is not the system's, or 0. */
 const UNIT_OFFSET = TRUNCATE_OFFSET + 8;
+/** Where the faults are counted: the slot is -1 if nowhere. */
+const GUARD_OFFSET = UNIT_OFFSET + 8;
+const SLOT_OFFSET = GUARD_OFFSET + 8;
 /** One word for each holder: its thread, 0 if the word is free. */
-const THREADS_OFFSET = UNIT_OFFSET + 8;
+const THREADS_OFFSET = SLOT_OFFSET + 8;
 /** Holders beyond so many are counted only. */
 const THREADS = 500;
 const RECORD_LENGTH = THREADS_OFFSET + THREADS * 4;
 
 const MAGIC = 0x6e616d6d; // "mman"
-const VERSION = 1;
+const VERSION = 2;
 const MOVING = -1;
 const MIXED = -1;
 /** The thread of a holder where the system cannot tell whether a thread lives. */
@@ -97,16 +103,26 @@ export interface SharedPlace {
   readonly size: number;
   /** The protection of all of it; undefined if its parts differ. */
   readonly prot: number | undefined;
+  /** Where its faults are counted. */
+  readonly faults: FaultPlace;
 }
 
 /** How pages end: unmapped, or turned into zeros because a view of them may live on. */
 export type Ending = "unmap" | "blank";
 
-/** Ends pages. */
-export function endPages(platform: Platform, base: bigint, length: number, ending: Ending): void {
+/**
+ * Ends pages. Whoever has a view still may touch them until they are zeros, which cannot fault; whoever
+ * gets the addresses after `unmap` must not be guarded by us.
+ */
+export function endPages(
+  platform: Platform,
+  { base, length, faults }: Pick<SharedPlace, "base" | "length" | "faults">,
+  ending: Ending,
+): void {
   if (length === 0) return;
+  if (ending === "blank") platform.blank(base, length);
+  Faults.end(platform, faults);
   if (ending === "unmap") platform.unmap(base, length);
-  else platform.blank(base, length);
 }
 
 /** What this thread has left to others, by the address of its record. */
@@ -183,8 +199,16 @@ export class Sharing {
     }
     const sharing = new Sharing(platform, handle.record);
     sharing.#count(what);
-    if (sharing.place.prot !== undefined) return sharing;
+    const { prot, faults } = sharing.place;
+    const sameGuard = Faults.canShare(platform, faults);
+    if (prot !== undefined && sameGuard) return sharing;
     sharing.leave("unmap", handle.memory);
+    if (!sameGuard) {
+      throw new MMapInvalidParameterError(
+        `${what} of another copy of this library, which guards it in another way: let both threads ` +
+          "import the same version",
+      );
+    }
     throw new MMapInvalidParameterError(
       `${what}: its parts differ in protection, or were unmapped by unmapRange(); share a map that ` +
         "is of one piece",
@@ -199,11 +223,17 @@ export class Sharing {
       length: this.#numbers[LENGTH_OFFSET / 8]!,
       size: this.#numbers[SIZE_OFFSET / 8]!,
       prot: prot === MIXED ? undefined : prot,
+      faults: {
+        guard: this.#numbers[GUARD_OFFSET / 8]!,
+        slot: this.#numbers[SLOT_OFFSET / 8]!,
+      },
     };
   }
 
   /** Only the holder that is alone may set it. */
-  set place({ base, length, size, prot }: SharedPlace) {
+  set place({ base, length, size, prot, faults }: SharedPlace) {
+    this.#numbers[GUARD_OFFSET / 8] = faults.guard;
+    this.#numbers[SLOT_OFFSET / 8] = faults.slot;
     this.#numbers[BASE_OFFSET / 8] = Number(base); // addresses are below 2^53
     this.#numbers[LENGTH_OFFSET / 8] = length;
     this.#numbers[SIZE_OFFSET / 8] = size;
@@ -283,11 +313,11 @@ export class Sharing {
   }
 
   #end(ending: Ending): void {
-    const { base, length } = this.place;
+    const { place } = this;
     const { fd, truncateOnClose } = this.facts;
     try {
       const kept = ending === "unmap" && this.takeBlank();
-      endPages(this.#platform, base, length, kept ? "blank" : ending);
+      endPages(this.#platform, place, kept ? "blank" : ending);
       if (fd !== -1 && truncateOnClose !== undefined) this.#platform.truncate(fd, truncateOnClose);
     } finally {
       if (fd !== -1) this.#platform.closeDuplicate(fd);

@@ -13,6 +13,7 @@ import {
   MMapAllocationError,
   MMapClosedError,
   MMapError,
+  MMapFaultError,
   MMapInvalidParameterError,
   MMapProtectionError,
   MS_ASYNC,
@@ -306,10 +307,11 @@ describe("MemoryMap.prefaultAsync()", () => {
     fs.truncateSync(path, 2 * page);
     const error = await assertRefusedLater(
       map.prefaultAsync(),
-      MMapError,
+      MMapFaultError,
       `Cannot prefault ${8 * page} bytes at offset 0`,
     );
     assertEquals([error.code, error.errno, error.syscall], ["EFAULT", 14, "madvise"]);
+    assertEquals(error.offset, 2 * page);
     await map.prefaultAsync(0, 2 * page);
   });
   test("rejects what prefault() refuses, and never throws", async () => {
@@ -548,7 +550,7 @@ describe("other calls in the middle of prefaultAsync()", () => {
     const ended = reasonOf(map.prefaultAsync());
     fs.truncateSync(path, page);
     const reason = await ended;
-    assert(reason instanceof MMapError, String(reason));
+    assert(reason instanceof MMapFaultError, String(reason));
     assertEquals(reason.code, "EFAULT");
   });
   test("reading and writing go on", { skip }, async () => {

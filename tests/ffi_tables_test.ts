@@ -81,6 +81,7 @@ const linux: System = {
   name: "Linux",
   sources: [
     "linux.ts",
+    "linux_copies.ts",
     "linux_native.ts",
     "linux_stats.ts",
     "linux_named.ts",
@@ -105,6 +106,7 @@ const linux: System = {
     "sys/mman.h",
     "sys/prctl.h",
     "sys/stat.h",
+    "sys/uio.h",
     "time.h",
     "unistd.h",
   ],
@@ -123,6 +125,8 @@ int munlockall(void);
 int open(const char *, int, ...);
 int posix_fallocate(int, off_t, off_t);
 int prctl(int, ...);
+ssize_t process_vm_readv(pid_t, const struct iovec *, unsigned long, const struct iovec *, unsigned long, unsigned long);
+ssize_t process_vm_writev(pid_t, const struct iovec *, unsigned long, const struct iovec *, unsigned long, unsigned long);
 ssize_t read(int, void *, size_t);
 ssize_t readlink(const char *, char *, size_t);
 long syscall(long, ...);
@@ -168,6 +172,7 @@ long syscall(long, ...);
     MADV_COLLAPSE: 25,
     _SC_PAGESIZE: 30,
     F_DUPFD_CLOEXEC: 1030,
+    EFAULT: 14,
     AT_EMPTY_PATH: 0x1000,
     AT_HWCAP: 16,
     STATX_TYPE: 0x1,
@@ -566,6 +571,7 @@ function listen(
       views.set(address, view);
       return address;
     },
+    peek: (words) => words[0]!,
   };
   const platform = system.open(runtime);
   return {
@@ -696,6 +702,8 @@ const systemCalls: Readonly<Record<string, readonly [x64: number, arm64: number]
   munlockall: [152, 231],
   munmap: [11, 215],
   prctl: [157, 167],
+  process_vm_readv: [310, 270],
+  process_vm_writev: [311, 271],
   rt_sigaction: [13, 134],
   statx: [332, 291],
   tkill: [200, 130],

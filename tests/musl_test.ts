@@ -51,6 +51,7 @@ function fakeRuntime(
       open(library, table, Promise.resolve({ result: 0, errno: undefined })),
     bufferAt: (_, length) => new ArrayBuffer(length),
     addressOf: () => 0n,
+    peek: (words) => words[0]!,
   };
   return { runtime, asked, bound };
 }

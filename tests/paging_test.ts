@@ -10,7 +10,7 @@ import {
   MAP_SHARED,
   MemoryMap,
   MMapClosedError,
-  MMapError,
+  MMapFaultError,
   MMapInvalidParameterError,
   MMapProtectionError,
   MS_SYNC,
@@ -160,9 +160,10 @@ describe("MemoryMap.prefault()", () => {
       map.prefault(0, 2 * page);
       const error = assertRefused(
         () => map.prefault(),
-        MMapError,
+        MMapFaultError,
         `Cannot prefault ${8 * page} bytes at offset 0`,
       );
+      assertEquals(error.offset, 2 * page);
       assertEquals([error.code, error.syscall], ["EFAULT", "madvise"]);
     },
   );
@@ -228,7 +229,7 @@ describe("populate faults everything in before the call returns:", () => {
     // In memory even reading a hole needs a page.
     const error = assertRefused(
       () => MemoryMap.open(path, { mode: "r+", size: 4 << 20, populate: true }),
-      MMapError,
+      MMapFaultError,
       "Cannot prefault",
     );
     assertEquals([error.code, error.syscall], ["EFAULT", "madvise"]);

@@ -27,3 +27,8 @@ export const nodeUrl: () => typeof import("node:url") = lazily(() =>
 export const nodeWorkers: () => typeof import("node:worker_threads") = lazily(() =>
   globalThis.process.getBuiltinModule("node:worker_threads")
 );
+
+/** {@link https://nodejs.org/api/timers.html | node:timers}, whose timers have `unref` */
+export const nodeTimers: () => typeof import("node:timers") = lazily(() =>
+  globalThis.process.getBuiltinModule("node:timers")
+);

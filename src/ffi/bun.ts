@@ -67,5 +67,7 @@ export function bunRuntime(): Runtime | undefined {
     addressOf(view: ArrayBufferView): bigint {
       return BigInt(ffi.ptr(view));
     },
+    // JavaScriptCore would read a plain element once, before the loop.
+    peek: (words: Int32Array): number => Atomics.load(words, 0),
   };
 }

@@ -1,6 +1,9 @@
 /** Linux: libc's calls and the kernel's constants, the same on x86-64 and arm64, glibc and musl. */
 import { nodeFs } from "./builtin.ts";
+import { type Guard, installGuard } from "../guard/guard.ts";
 import { errnoName } from "./errno.ts";
+import { guardRefusal } from "./guard_refusal.ts";
+import { checkedCopies } from "./linux_copies.ts";
 import { nativeCalls, openNative, STABLE_LENGTH } from "./linux_native.ts";
 import { namedPath, openNamed } from "./linux_named.ts";
 import { readStats } from "./linux_stats.ts";
@@ -156,6 +159,30 @@ const symbols = {
     ],
     result: "isize", // void *: the address, or MAP_FAILED (-1) and errno
   },
+  /** {@link https://man7.org/linux/man-pages/man2/process_vm_readv.2.html | process_vm_readv(2)} */
+  process_vm_readv: {
+    parameters: [
+      "i32", //   pid_t pid
+      "usize", // const struct iovec *local_iov
+      "usize", // unsigned long liovcnt
+      "usize", // const struct iovec *remote_iov
+      "usize", // unsigned long riovcnt
+      "usize", // unsigned long flags   0
+    ],
+    result: "isize", // ssize_t: bytes copied, or -1 and errno
+  },
+  /** {@link https://man7.org/linux/man-pages/man2/process_vm_readv.2.html | process_vm_writev(2)} */
+  process_vm_writev: {
+    parameters: [
+      "i32", //   pid_t pid
+      "usize", // const struct iovec *local_iov
+      "usize", // unsigned long liovcnt
+      "usize", // const struct iovec *remote_iov
+      "usize", // unsigned long riovcnt
+      "usize", // unsigned long flags   0
+    ],
+    result: "isize", // ssize_t: bytes copied, or -1 and errno
+  },
   /** {@link https://man7.org/linux/man-pages/man2/PR_SET_VMA.2const.html | prctl(2)} */
   prctl: {
     parameters: [
@@ -278,6 +305,9 @@ export function openLinux(runtime: Runtime): Platform {
   };
 
   const posix = posixCalls(libc, linuxConstants, check);
+  let guard: Guard | string | undefined;
+  const copies = checkedCopies(libc, runtime, errno);
+
   const linux: Platform = {
     name: "Linux",
     runtime,
@@ -338,6 +368,16 @@ export function openLinux(runtime: Runtime): Platform {
         "prctl",
       );
     },
+    guard(): Guard | string {
+      return guard ??= guardRefusal() ??
+        installGuard({
+          runtime,
+          pageSize,
+          libraries: [library],
+          systemCall: native?.mman_syscall,
+        });
+    },
+    ...copies,
     stats(address: bigint, length: number): MemoryStats {
       return readStats(Number(address), length, pageSize, {
         call: (fd, request, structure) => libc.ioctl(fd, BigInt(request), structure),

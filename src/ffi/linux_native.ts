@@ -48,7 +48,9 @@ type Call =
   | "munlock"
   | "munlockall"
   | "munmap"
-  | "prctl";
+  | "prctl"
+  | "process_vm_readv"
+  | "process_vm_writev";
 
 /** From the kernel's `syscall_64.tbl`. */
 const x64: Readonly<Record<Call, number>> = {
@@ -72,6 +74,8 @@ const x64: Readonly<Record<Call, number>> = {
   munlockall: 152,
   munmap: 11,
   prctl: 157,
+  process_vm_readv: 310,
+  process_vm_writev: 311,
 };
 
 /** From the kernel's `asm-generic/unistd.h`. */
@@ -96,12 +100,23 @@ const arm64: Readonly<Record<Call, number>> = {
   munlockall: 231,
   munmap: 215,
   prctl: 167,
+  process_vm_readv: 270,
+  process_vm_writev: 271,
 };
 
 /** Views of at least so many bytes lie outside of the engine's heap, where nothing moves them. */
 export const STABLE_LENGTH = 128;
 /** Bytes of structures that pass through memory of our own because they are shorter. */
 const SCRATCH_LENGTH = 4096;
+
+type ProcessCopy = (
+  pid: number,
+  here: bigint,
+  hereCount: bigint,
+  there: bigint,
+  thereCount: bigint,
+  flags: bigint,
+) => number;
 
 /** libc's functions of the same names, as the kernel's calls; {@link NativeCalls.errno} tells why one failed. */
 export interface NativeCalls {
@@ -131,6 +146,8 @@ export interface NativeCalls {
     length: bigint,
     text: ArrayBufferView | null,
   ): number;
+  process_vm_readv: ProcessCopy;
+  process_vm_writev: ProcessCopy;
   memfd_create(name: ArrayBufferView | null, flags: number): number;
   close(fd: number): number;
   syscall(
@@ -202,6 +219,26 @@ export function nativeCalls(native: Native, runtime: Runtime): NativeCalls {
         text,
         (at) =>
           call(numbers.prctl, operation, Number(attribute), Number(address), Number(length), at),
+      ),
+    process_vm_readv: (pid, here, n, there, m, flags) =>
+      call(
+        numbers.process_vm_readv,
+        pid,
+        Number(here),
+        Number(n),
+        Number(there),
+        Number(m),
+        Number(flags),
+      ),
+    process_vm_writev: (pid, here, n, there, m, flags) =>
+      call(
+        numbers.process_vm_writev,
+        pid,
+        Number(here),
+        Number(n),
+        Number(there),
+        Number(m),
+        Number(flags),
       ),
     memfd_create: (name, flags) => through(name, (at) => call(numbers.memfd_create, at, flags)),
     close: (fd) => call(numbers.close, fd),

@@ -2,6 +2,7 @@
  * The Platform interface: what the library needs of an operating system, with the same names on
  * each. One file per system implements it with symbol tables, constants and calls, and no policy.
  */
+import type { Guard } from "../guard/guard.ts";
 import type { Runtime } from "./runtime.ts";
 
 /**
@@ -225,6 +226,16 @@ export interface Platform {
   label?(address: bigint, length: number, name: string): void;
   /** Where the bytes of a mapping are. */
   stats?(address: bigint, length: number): MemoryStats;
+
+  /**
+   * The process's fault guard, installed by the first call of any thread; or the reason why there can
+   * be none.
+   */
+  guard?(): Guard | string;
+  /** Copies bytes at an address, as many as are there; returns how many. For where no guard is. */
+  copyFrom?(address: bigint, target: Uint8Array): number;
+  /** Copies bytes to an address, as many as can be written there; returns how many. */
+  copyTo?(address: bigint, source: Uint8Array): number;
 
   /** What lies behind a descriptor. */
   fileInfo(fd: number): FileInfo;

@@ -87,6 +87,11 @@ export interface Runtime {
   bufferAt(address: bigint, length: number): ArrayBuffer;
   /** The address of the first byte of a view. */
   addressOf(view: ArrayBufferView): bigint;
+  /**
+   * The first of some words, as it is in memory now: a signal handler or another thread may have
+   * changed it in the middle of a loop.
+   */
+  peek(words: Int32Array): number;
 }
 
 /** The machine, as Node names its parts; empty where this is none of the three runtimes. */

@@ -26,6 +26,7 @@
         .set    SA_NODEFER_BIT, 30
         .set    SA_RESETHAND_BIT, 31
         .set    SIG_SETMASK, 2
+        .set    PROT_READ, 1
         .set    PROT_READ_WRITE, 3
         .set    MAP_PRIVATE_ANONYMOUS, 0x22
         .set    MAP_ZERO_PAGE, 0x4032           // PRIVATE | FIXED | ANONYMOUS | NORESERVE
@@ -65,8 +66,13 @@
         .set    PAGE_SHIFT, 12
         .set    EVENTS, 16
         .set    VIOLATIONS, 20
-        .set    FAULT_OFFSETS, 24               // first, last
-        .set    VIOLATION_OFFSETS, 40           // first, last
+        .set    FAULT_OFFSETS, 24               // FIRST, LOWEST, END
+        .set    VIOLATION_OFFSETS, 48           // FIRST, LOWEST, END
+        .set    TOUCHED, 72
+        .set    DETAILS_SHIFT, 7                // 128 bytes
+        .set    FIRST, 0                        // from here on: within offsets
+        .set    LOWEST, 8
+        .set    END, 16
         .set    STATE_ACTIVE, 2
         .set    FLAG_COPY_BIT, 0
         .set    FLAG_PRIVATE_BIT, 1
@@ -154,7 +160,7 @@ mman_guard_handler:
         b       begin
         .balign 8
         .ascii  "mmanGURD"                      // mark
-        .long   1                               // version of the table's layout
+        .long   2                               // version of the table's layout
         .long   mman_guard_handler - image      // where this code began
 begin:
         sub     sp, sp, FRAME_LENGTH
@@ -212,7 +218,7 @@ scan:
 4:      add     w25, w26, 1
 
 candidate:
-        add     x22, x28, x26, lsl 6
+        add     x22, x28, x26, lsl DETAILS_SHIFT
 
         // One thread at a time for each slot, and unregister() waits as long as BUSY is set.
 acquire:
@@ -289,6 +295,21 @@ inaccessible:
         ldr     w9, [x22, FLAGS]
         tbz     w9, FLAG_HOLES_BIT, give_up
 
+        // A page that is there, but protected, keeps its content: it becomes one that can only be read,
+        // and then a copy.
+        mov     x25, x24
+        mov     x0, x23
+        mov     x1, x24
+        mov     x2, PROT_READ
+        system_call SYS_MPROTECT
+        cbnz    x0, extend                      // nothing is mapped
+        mov     x4, x23
+        bl      classify
+        cmp     w0, INACCESSIBLE
+        b.eq    extend                          // behind the end of the file
+        mov     w28, READ_ONLY
+        b       replace
+
         // Every page that is replaced may become a mapping of its own for the kernel, which allows
         // 65,530, and costs a signal. After many, the pages behind that are alike are replaced along.
 extend:
@@ -310,11 +331,13 @@ extend:
         b.ne    12f
         add     x25, x25, x24
         b       11b
-12:     cmp     w28, READ_ONLY
+12:     bl      note
+        cmp     w28, READ_ONLY
         b.ne    zeros
         ldr     w9, [x19, SI_SIGNO]
         cmp     w9, SIGBUS
         b.eq    copy
+replace:
         ldr     w9, [x22, FLAGS]
         tbz     w9, FLAG_PRIVATE_BIT, copy
 
@@ -384,6 +407,8 @@ zeros:
         b.lo    count
         bl      rest_of_range                   // too many mappings: one for the rest
         mov     x25, x1
+        bl      note
+        mov     x1, x25
         bl      map_zeros
         b.hs    give_up
 
@@ -398,25 +423,11 @@ count:
         add     w10, w10, w9
         stxr    w11, w10, [x12]
         cbnz    w11, 15b
-        add     x12, x22, FAULT_OFFSETS
-        ldr     w10, [x19, SI_SIGNO]
-        cmp     w10, SIGBUS
-        b.eq    16f
-        cmp     w28, READ_ONLY
-        b.ne    16f
+        bl      note
+        b.ne    release                         // a fault
         ldr     w10, [x22, VIOLATIONS]
         add     w10, w10, w9
         str     w10, [x22, VIOLATIONS]
-        add     x12, x22, VIOLATION_OFFSETS
-16:     add     x10, x21, KEYS                  // the first offset stays until JavaScript makes it
-        add     x10, x10, x26, lsl 4            // negative
-        ldr     d1, [x10]
-        fsub    d0, d0, d1
-        str     d0, [x12, 8]
-        ldr     d1, [x12]
-        fcmp    d1, 0.0
-        b.pl    release
-        str     d0, [x12]
 
 release:
         add     x11, x22, BUSY
@@ -531,6 +542,43 @@ rest_of_range:
         sub     x1, x1, 1
         neg     x9, x24
         and     x1, x1, x9
+        ret
+
+// Writes down for JavaScript what becomes of the pages, before it happens. Equal if it is a violation.
+// Keeps x9, changes x10 to x13.
+note:
+        add     x10, x21, KEYS
+        add     x10, x10, x26, lsl 4
+        ldr     d3, [x10]                       // offsets count from the start of the range
+        ldr     x11, [x19, SI_ADDR]
+        scvtf   d0, x11
+        fsub    d0, d0, d3
+        scvtf   d1, x23
+        fsub    d1, d1, d3
+        scvtf   d2, x25
+        fadd    d2, d2, d1
+        add     x12, x22, FAULT_OFFSETS
+        ldr     w10, [x19, SI_SIGNO]
+        cmp     w10, SIGBUS
+        b.eq    16f
+        cmp     w28, READ_ONLY
+        b.ne    16f
+        add     x12, x22, VIOLATION_OFFSETS
+16:     ldr     d3, [x12, FIRST]                // the first one stays until JavaScript makes it
+        fcmp    d3, 0.0                         // negative
+        b.pl    21f
+        str     d0, [x12, FIRST]
+21:     ldr     d3, [x12, LOWEST]
+        fmin    d1, d1, d3
+        str     d1, [x12, LOWEST]
+        ldr     d3, [x12, END]
+        fmax    d2, d2, d3
+        str     d2, [x12, END]
+        mov     w10, 1
+        add     x11, x22, TOUCHED
+        stlr    w10, [x11]
+        add     x11, x22, VIOLATION_OFFSETS
+        cmp     x12, x11
         ret
 
 // Private zeros from the page on, x1 bytes. Lower if it worked.

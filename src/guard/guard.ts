@@ -11,10 +11,13 @@ import * as table from "./table.ts";
 export const GUARD_COPY: number = 1 << table.FLAG_COPY_BIT;
 /** The range is mapped MAP_PRIVATE, so that such a copy is cheap. */
 export const GUARD_PRIVATE: number = 1 << table.FLAG_PRIVATE_BIT;
-/** Pages with PROT_NONE and pages that are not mapped become zeros as well. */
+/** Pages with PROT_NONE become copies, and pages that are not mapped zeros, as well. */
 export const GUARD_HOLES: number = 1 << table.FLAG_HOLES_BIT;
 
-/** What happened in a range since it was registered. Offsets are -1 when there is none. */
+/**
+ * What happened in a range since it was registered. Offsets are bytes from its start; -1 if there is
+ * none.
+ */
 export interface Faults {
   /**
    * Pages that could not be accessed and have been replaced: by zeros, or by a private copy where
@@ -22,20 +25,26 @@ export interface Faults {
    * pages of the same kind behind the faulting one are replaced, and counted, along with it.
    */
   readonly count: number;
-  /** Pages that could only be read and became private copies because of a store, counted alike. */
+  /** Protected pages that were accessed and became private copies, with their content. Counted alike. */
   readonly violations: number;
-  /** Bytes from the range's start to the first access that failed, since {@link Guard.forgetFirst}. */
-  readonly firstOffset: number;
-  /** Bytes from the range's start to the latest one. */
-  readonly lastOffset: number;
-  /** Bytes from the range's start to the first store to a read-only page, since `forgetFirst`. */
+  /** Where the first access failed, since {@link Guard.forgetFirst}. */
+  readonly firstFault: number;
+  /** From the first byte of the lowest page that was replaced... */
+  readonly lostStart: number;
+  /** ...up to the end of the highest; 0 if there is none. */
+  readonly lostEnd: number;
+  /** Where the first store to a read-only page was, since `forgetFirst`. */
   readonly firstViolation: number;
-  /** Bytes from the range's start to the latest one. */
-  readonly lastViolation: number;
+  /** From the first byte of the lowest page that became a copy... */
+  readonly copiedStart: number;
+  /** ...up to the end of the highest; 0 if there is none. */
+  readonly copiedEnd: number;
 }
 
 /** The ranges that are guarded in this process. Workers, and copies of this library, share one. */
 export interface Guard {
+  /** The same for all who share the table: its address. */
+  readonly id: number;
   /**
    * Guards a range from now on.
    *
@@ -48,14 +57,22 @@ export interface Guard {
   register(start: number, length: number, flags: number, pageSize?: number): number;
   /** Ends it. Returns when no handler is at work on the range; unmap it only then. */
   unregister(slot: number): void;
-  /** Pages replaced in a range so far, for any reason: the cheap check after an access. */
-  events(slot: number): number;
+  /**
+   * A view of one word, which is not 0 from before the first page of a range is replaced: the cheap
+   * check after an access.
+   */
+  watch(slot: number): Int32Array;
   /** The same over all ranges of the process. */
   totalEvents(): number;
   /** What happened in a range. */
   readFaults(slot: number): Faults;
-  /** Lets `firstOffset` and `firstViolation` be those of the next ones. */
+  /** Lets `firstFault` and `firstViolation` be those of the next ones. */
   forgetFirst(slot: number): void;
+  /**
+   * Forgets what happened in a range, once `restore` has brought its pages back; accesses that fail
+   * meanwhile wait. Nothing is forgotten if it throws.
+   */
+  forget(slot: number, restore?: () => void): void;
   /** Changes the flags of a range. */
   setFlags(slot: number, flags: number): void;
   /** Whether faults still come to us: somebody may have installed another handler since. */
@@ -270,10 +287,13 @@ const FLAGS = table.FLAGS / 4;
 const PAGE_SHIFT = table.PAGE_SHIFT / 4;
 const EVENTS = table.EVENTS / 4;
 const VIOLATIONS = table.VIOLATIONS / 4;
-const FIRST_FAULT = table.FAULT_OFFSETS / 8;
-const LAST_FAULT = FIRST_FAULT + 1;
-const FIRST_VIOLATION = table.VIOLATION_OFFSETS / 8;
-const LAST_VIOLATION = FIRST_VIOLATION + 1;
+const TOUCHED = table.TOUCHED / 4;
+const FAULTS = table.FAULT_OFFSETS / 8;
+const VIOLATED = table.VIOLATION_OFFSETS / 8;
+const KINDS = [FAULTS, VIOLATED];
+const FIRST = table.FIRST / 8;
+const LOWEST = table.LOWEST / 8;
+const END = table.END / 8;
 const HIGH_WATER = table.HIGH_WATER / 4;
 const TOTAL_EVENTS = table.TOTAL_EVENTS / 4;
 const FREE_SLOTS = table.FREE_SLOTS / 4;
@@ -285,7 +305,7 @@ const FREE_SLOTS = table.FREE_SLOTS / 4;
 class Table implements Guard {
   readonly #runtime: StubRuntime;
   readonly #signals: Signals;
-  readonly #region: number;
+  readonly id: number;
   readonly #pageShift: number;
   readonly #capacity: number;
   readonly #header: Int32Array;
@@ -301,7 +321,7 @@ class Table implements Guard {
   constructor(runtime: StubRuntime, region: number, pageSize: number, signals: Signals) {
     this.#runtime = runtime;
     this.#signals = signals;
-    this.#region = region;
+    this.id = region;
     this.#pageShift = Math.log2(pageSize);
     this.#header = new Int32Array(
       runtime.bufferAt(BigInt(region + table.TABLE_DISTANCE), table.KEYS),
@@ -314,17 +334,10 @@ class Table implements Guard {
     const slot = this.#claim();
     if (slot < 0) return -1;
     const word = slot * I32_PER_SLOT;
-    const double = slot * F64_PER_SLOT;
     const words = this.#words;
-    const doubles = this.#doubles;
     words[word + FLAGS] = flags;
     words[word + PAGE_SHIFT] = pageSize === undefined ? this.#pageShift : Math.log2(pageSize);
-    words[word + EVENTS] = 0;
-    words[word + VIOLATIONS] = 0;
-    doubles[double + FIRST_FAULT] = -1;
-    doubles[double + LAST_FAULT] = -1;
-    doubles[double + FIRST_VIOLATION] = -1;
-    doubles[double + LAST_VIOLATION] = -1;
+    this.#clear(slot);
     this.#keys[2 * slot] = start;
     this.#keys[2 * slot + 1] = start + length;
     Atomics.store(words, word + STATE, table.STATE_ACTIVE);
@@ -343,8 +356,9 @@ class Table implements Guard {
     this.#hints.push(slot);
   }
 
-  events(slot: number): number {
-    return Atomics.load(this.#words, slot * I32_PER_SLOT + EVENTS) >>> 0;
+  watch(slot: number): Int32Array {
+    const index = slot * I32_PER_SLOT + TOUCHED;
+    return this.#words.subarray(index, index + 1);
   }
 
   totalEvents(): number {
@@ -356,19 +370,49 @@ class Table implements Guard {
     const double = slot * F64_PER_SLOT;
     const events = Atomics.load(this.#words, word + EVENTS);
     const violations = Atomics.load(this.#words, word + VIOLATIONS);
+    const doubles = this.#doubles;
     return {
       count: (events - violations) >>> 0,
       violations: violations >>> 0,
-      firstOffset: this.#doubles[double + FIRST_FAULT]!,
-      lastOffset: this.#doubles[double + LAST_FAULT]!,
-      firstViolation: this.#doubles[double + FIRST_VIOLATION]!,
-      lastViolation: this.#doubles[double + LAST_VIOLATION]!,
+      firstFault: doubles[double + FAULTS + FIRST]!,
+      lostStart: doubles[double + FAULTS + LOWEST]!,
+      lostEnd: doubles[double + FAULTS + END]!,
+      firstViolation: doubles[double + VIOLATED + FIRST]!,
+      copiedStart: doubles[double + VIOLATED + LOWEST]!,
+      copiedEnd: doubles[double + VIOLATED + END]!,
     };
   }
 
   forgetFirst(slot: number): void {
-    this.#doubles[slot * F64_PER_SLOT + FIRST_FAULT] = -1;
-    this.#doubles[slot * F64_PER_SLOT + FIRST_VIOLATION] = -1;
+    this.#doubles[slot * F64_PER_SLOT + FAULTS + FIRST] = -1;
+    this.#doubles[slot * F64_PER_SLOT + VIOLATED + FIRST] = -1;
+  }
+
+  forget(slot: number, restore?: () => void): void {
+    const busy = slot * I32_PER_SLOT + BUSY;
+    // As a handler would have to wait for another one. Nothing in between touches the range.
+    while (Atomics.compareExchange(this.#words, busy, 0, 1) !== 0);
+    try {
+      restore?.();
+      this.#clear(slot);
+    } finally {
+      Atomics.store(this.#words, busy, 0);
+    }
+  }
+
+  #clear(slot: number): void {
+    const words = this.#words;
+    const doubles = this.#doubles;
+    const word = slot * I32_PER_SLOT;
+    words[word + EVENTS] = 0;
+    words[word + VIOLATIONS] = 0;
+    words[word + TOUCHED] = 0;
+    for (const kind of KINDS) {
+      const at = slot * F64_PER_SLOT + kind;
+      doubles[at + FIRST] = -1;
+      doubles[at + LOWEST] = Infinity;
+      doubles[at + END] = 0;
+    }
   }
 
   setFlags(slot: number, flags: number): void {
@@ -376,7 +420,7 @@ class Table implements Guard {
   }
 
   isInstalled(): boolean {
-    return this.#signals.reach(this.#region);
+    return this.#signals.reach(this.id);
   }
 
   /** A slot that nobody else has: one of our own, one that others gave back, or a new one. */
@@ -425,7 +469,7 @@ class Table implements Guard {
   #view(slots: number): void {
     if (slots <= this.#viewed) return;
     this.#viewed = Math.min(Math.max(slots, 2 * this.#viewed), this.#capacity);
-    const keys = this.#region + table.TABLE_DISTANCE + table.KEYS;
+    const keys = this.id + table.TABLE_DISTANCE + table.KEYS;
     const details = keys + this.#capacity * table.KEY_LENGTH;
     const bufferAt = (address: number, length: number) =>
       this.#runtime.bufferAt(BigInt(address), length);

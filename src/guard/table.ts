@@ -5,7 +5,7 @@
  *
  *   region
  *   +---------------------+----------------+----------------------+---------------------------+
- *   | code, read and exec | header, 4 KiB  | keys, 16 bytes each  | details, 64 bytes each    |
+ *   | code, read and exec | header, 4 KiB  | keys, 16 bytes each  | details, 128 bytes each   |
  *   +---------------------+----------------+----------------------+---------------------------+
  *   0                TABLE_DISTANCE    + KEYS            + KEYS + capacity * KEY_LENGTH
  *
@@ -17,10 +17,13 @@
  *
  *   key        start (double), end (double); an unused slot ends at 0
  *
- *   details    0       4      8       12           16       20           24              40
+ *   details    0       4      8       12           16       20           24              48
  *              +-------+------+-------+------------+--------+------------+---------------+-------
  *              | state | busy | flags | page shift | events | violations | fault offsets | violation
  *              +-------+------+-------+------------+--------+------------+---------------+ offsets
+ *             72: touched
+ *
+ *   offsets    first (double), lowest (double), end (double)
  *
  * Addresses and offsets are doubles, exact up to 2^53, because JavaScript stores a double in one
  * instruction and a 64-bit integer only through a bigint.
@@ -35,7 +38,7 @@ export const MARK: string = "mmanGURD";
  * Version of this page. A guard of another version is chained to, not shared; its mark and its
  * previous handlers are still read, so `TABLE_DISTANCE`, `HANDLER_` and `PREVIOUS_` stay for ever.
  */
-export const LAYOUT: number = 1;
+export const LAYOUT: number = 2;
 
 /** Within the handler's first bytes. */
 export const HANDLER_MARK_OFFSET: number = 8;
@@ -74,7 +77,9 @@ export const KEYS: number = 4096;
 /** Bytes of a key. */
 export const KEY_LENGTH: number = 16;
 /** Bytes of a slot's details. */
-export const DETAILS_LENGTH: number = 64;
+export const DETAILS_LENGTH: number = 128;
+/** log2 of it. */
+export const DETAILS_SHIFT: number = 7;
 
 /** i32: one of the `STATE_` values. */
 export const STATE: number = 0;
@@ -88,10 +93,19 @@ export const PAGE_SHIFT: number = FLAGS + 4;
 export const EVENTS: number = PAGE_SHIFT + 4;
 /** u32: those of them that became copies because of a store to a read-only page. */
 export const VIOLATIONS: number = EVENTS + 4;
-/** Two doubles: offset of the first and of the last other fault; negative: none. */
+/** Where the other faults were: {@link FIRST}, {@link LOWEST}, {@link END}. */
 export const FAULT_OFFSETS: number = VIOLATIONS + 4;
-/** Two doubles: offset of the first and of the last violation; negative: none. */
-export const VIOLATION_OFFSETS: number = FAULT_OFFSETS + 16;
+/** Where the violations were, in the same form. */
+export const VIOLATION_OFFSETS: number = FAULT_OFFSETS + 24;
+/** u32: 1 as soon as a page of the range is about to be replaced. */
+export const TOUCHED: number = VIOLATION_OFFSETS + 24;
+
+/** Within offsets, a double: the first access that failed; negative: none. */
+export const FIRST: number = 0;
+/** A double: where the lowest page that was replaced starts; infinite: none. */
+export const LOWEST: number = FIRST + 8;
+/** A double: where the highest one ends; 0: none. */
+export const END: number = LOWEST + 8;
 
 /** Nobody's. */
 export const STATE_FREE: number = 0;

@@ -33,6 +33,7 @@
         .set    SA_NODEFER_BIT, 30
         .set    SA_RESETHAND_BIT, 31
         .set    SIG_SETMASK, 2
+        .set    PROT_READ, 1
         .set    PROT_READ_WRITE, 3
         .set    MAP_PRIVATE_ANONYMOUS, 0x22
         .set    MAP_ZERO_PAGE, 0x4032           # PRIVATE | FIXED | ANONYMOUS | NORESERVE
@@ -68,8 +69,13 @@
         .set    PAGE_SHIFT, 12
         .set    EVENTS, 16
         .set    VIOLATIONS, 20
-        .set    FAULT_OFFSETS, 24               # first, last
-        .set    VIOLATION_OFFSETS, 40           # first, last
+        .set    FAULT_OFFSETS, 24               # FIRST, LOWEST, END
+        .set    VIOLATION_OFFSETS, 48           # FIRST, LOWEST, END
+        .set    TOUCHED, 72
+        .set    DETAILS_SHIFT, 7                # 128 bytes
+        .set    FIRST, 0                        # from here on: within offsets
+        .set    LOWEST, 8
+        .set    END, 16
         .set    STATE_ACTIVE, 2
         .set    FLAG_COPY_BIT, 0
         .set    FLAG_PRIVATE_BIT, 1
@@ -168,7 +174,7 @@ mman_guard_handler:
         jmp     begin
         .balign 8
         .ascii  "mmanGURD"                      # mark
-        .long   1                               # version of the table's layout
+        .long   2                               # version of the table's layout
         .long   mman_guard_handler - image      # where this code began
 begin:
         push    rbx                             # kept for a handler that calls this one as its
@@ -227,7 +233,7 @@ scan:
 candidate:
         mov     [rsp + FRAME_SLOT], r8d
         mov     r13d, r8d
-        shl     r13, 6
+        shl     r13, DETAILS_SHIFT
         add     r13, rdx
 
         # One thread at a time for each slot, and unregister() waits as long as BUSY is set: the
@@ -286,6 +292,23 @@ inaccessible:
         bt      dword ptr [r13 + FLAGS], FLAG_HOLES_BIT
         jnc     give_up
 
+        # A page that is there, but protected, keeps its content: it becomes one that can only be read,
+        # and then a copy.
+        mov     [rsp + FRAME_BYTES], r12
+        mov     eax, SYS_MPROTECT
+        mov     rdi, r14
+        mov     rsi, r12
+        mov     edx, PROT_READ
+        syscall
+        test    rax, rax
+        jnz     extend                          # nothing is mapped
+        mov     r8, r14
+        call    classify
+        cmp     eax, INACCESSIBLE
+        je      extend                          # behind the end of the file
+        mov     dword ptr [rsp + FRAME_CLASS], READ_ONLY
+        jmp     replace
+
         # Every page that is replaced may become a mapping of its own for the kernel, which allows
         # 65,530, and costs a signal. After many, the pages behind that are alike are replaced along.
 extend:
@@ -310,10 +333,12 @@ extend:
         jne     8f
         add     [rsp + FRAME_BYTES], r12
         jmp     7b
-8:      cmp     dword ptr [rsp + FRAME_CLASS], READ_ONLY
+8:      call    note
+        cmp     dword ptr [rsp + FRAME_CLASS], READ_ONLY
         jne     zeros
         cmp     dword ptr [rbx + SI_SIGNO], SIGBUS
         je      copy
+replace:
         bt      dword ptr [r13 + FLAGS], FLAG_PRIVATE_BIT
         jnc     copy
 
@@ -393,6 +418,8 @@ zeros:
         jb      count
         call    rest_of_range                   # too many mappings: one for the rest
         mov     [rsp + FRAME_BYTES], rsi
+        call    note
+        mov     rsi, [rsp + FRAME_BYTES]
         call    map_zeros
         jae     give_up
 
@@ -402,22 +429,9 @@ count:
         shr     rax, cl
         add     [r13 + EVENTS], eax
         lock add [r15 + TOTAL_EVENTS], eax      # of all slots
-        lea     rdi, [r13 + FAULT_OFFSETS]
-        cmp     dword ptr [rbx + SI_SIGNO], SIGBUS
-        je      10f
-        cmp     dword ptr [rsp + FRAME_CLASS], READ_ONLY
-        jne     10f
+        call    note
+        jne     release                         # a fault
         add     [r13 + VIOLATIONS], eax
-        lea     rdi, [r13 + VIOLATION_OFFSETS]
-10:     mov     r8d, [rsp + FRAME_SLOT]         # the first offset stays until JavaScript makes it
-        shl     r8, 4                           # negative
-        cvtsi2sd xmm0, qword ptr [rbx + SI_ADDR]
-        subsd   xmm0, [r15 + r8 + KEYS]
-        movsd   [rdi + 8], xmm0
-        xorpd   xmm1, xmm1
-        ucomisd xmm1, [rdi]
-        jbe     release
-        movsd   [rdi], xmm0
 
 release:
         mov     dword ptr [r13 + BUSY], 0
@@ -550,6 +564,37 @@ rest_of_range:
         mov     rax, r12
         neg     rax
         and     rsi, rax
+        ret
+
+# Writes down for JavaScript what becomes of the pages, before it happens: a thread that sees the new
+# pages sees the note as well. Equal (zero flag) if it is a violation. Keeps rax, changes rdi and r8.
+note:
+        mov     r8d, [rsp + 8 + FRAME_SLOT]
+        shl     r8, 4
+        add     r8, r15
+        cvtsi2sd xmm0, qword ptr [rbx + SI_ADDR]
+        subsd   xmm0, [r8 + KEYS]               # offsets count from the start of the range
+        cvtsi2sd xmm1, r14
+        subsd   xmm1, [r8 + KEYS]
+        cvtsi2sd xmm2, qword ptr [rsp + 8 + FRAME_BYTES]
+        addsd   xmm2, xmm1
+        lea     rdi, [r13 + FAULT_OFFSETS]
+        cmp     dword ptr [rbx + SI_SIGNO], SIGBUS
+        je      16f
+        cmp     dword ptr [rsp + 8 + FRAME_CLASS], READ_ONLY
+        jne     16f
+        lea     rdi, [r13 + VIOLATION_OFFSETS]
+16:     xorpd   xmm3, xmm3
+        ucomisd xmm3, [rdi + FIRST]             # the first one stays until JavaScript makes it
+        jbe     17f                             # negative
+        movsd   [rdi + FIRST], xmm0
+17:     minsd   xmm1, [rdi + LOWEST]
+        movsd   [rdi + LOWEST], xmm1
+        maxsd   xmm2, [rdi + END]
+        movsd   [rdi + END], xmm2
+        mov     dword ptr [r13 + TOUCHED], 1
+        lea     r8, [r13 + VIOLATION_OFFSETS]
+        cmp     rdi, r8
         ret
 
 # Private zeros from the page on, rsi bytes. Below (carry set) if it worked.

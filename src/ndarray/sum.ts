@@ -1,6 +1,7 @@
 /** Sums of the elements of arrays. */
 import { MMapInvalidParameterError } from "../errors.ts";
 import { hostConstants } from "../ffi/host.ts";
+import type { Mapping } from "../mapping.ts";
 import { mappingOf, type MemoryMap } from "../memory_map.ts";
 import { Column } from "../records/column.ts";
 import { isNative } from "../records/typed.ts";
@@ -8,8 +9,12 @@ import { windowOver } from "../records/window.ts";
 import type { DType } from "./dtype.ts";
 import type { Complex } from "./element_types.ts";
 
+const { PROT_READ } = hostConstants;
+
 /** Numbers viewed at once: what one typed array of any runtime can hold. */
 const PIECE = 2 ** 27;
+/** The same where they have to be copied first. */
+const CHECKED_PIECE = 2 ** 17;
 
 /** Numbers added up by themselves before they join the total, which keeps rounding errors small. */
 const BLOCK = 4096;
@@ -66,16 +71,27 @@ function checkNumbers(kind: string, name: string): void {
 
 function sumDoubles(map: MemoryMap, byteOffset: number, size: number): number {
   const mapping = mappingOf(map);
-  mapping.use("add up", byteOffset, size * 8, hostConstants.PROT_READ);
-  const { memory } = mapping.platform;
+  mapping.use("add up", byteOffset, size * 8, PROT_READ);
+  const piece = mapping.checked ? CHECKED_PIECE : PIECE;
   let total = 0;
-  for (let start = 0; start < size; start += PIECE) {
+  for (let start = 0; start < size; start += piece) {
     const at = byteOffset + start * 8;
-    const length = Math.min(PIECE, size - start);
-    total += memory.sumDoubles?.(map.addr + BigInt(at), length) ??
-      sumPiece(map.asTypedArray(Float64Array, at, length));
+    const length = Math.min(piece, size - start);
+    total += mapping.checked ? sumCopy(mapping, at, length) : sumThere(map, at, length);
   }
+  mapping.intact("add up", byteOffset, size * 8, PROT_READ);
   return total;
+}
+
+function sumThere(map: MemoryMap, at: number, length: number): number {
+  return mappingOf(map).platform.memory.sumDoubles?.(map.addr + BigInt(at), length) ??
+    sumPiece(map.asTypedArray(Float64Array, at, length));
+}
+
+function sumCopy(mapping: Mapping, at: number, length: number): number {
+  const copy = new Float64Array(length);
+  mapping.load("add up", at, new Uint8Array(copy.buffer));
+  return sumPiece(copy);
 }
 
 /** The sum of numbers, in JavaScript. */

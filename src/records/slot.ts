@@ -24,7 +24,9 @@ export class Slot {
   /** A copy of the value. */
   read(index: number): unknown {
     const place = this.#window.readable(index);
-    return this.#decode(this.#window.view, place + this.#at);
+    const value = this.#decode(this.#window.view, place + this.#at);
+    this.#window.sound("read", index);
+    return value;
   }
 
   /** The bytes of the value, zero copy. */
@@ -44,6 +46,7 @@ export class Slot {
       const place = this.#window.writeable(index);
       bytesAt(this.#window.view, place + this.#at, this.#byteLength)
         .set(new Uint8Array(draft.buffer));
+      this.#window.sound("write", index);
     } finally {
       this.#draft = draft;
     }

@@ -54,7 +54,9 @@ function eachBlock(
   for (let start = 0; start < length;) {
     const place = window.readable(start) + at;
     const count = Math.min(BLOCK, window.end - start);
-    add(direct?.(window.view, place, stride, count) ?? slowSum(place, count));
+    const part = direct?.(window.view, place, stride, count) ?? slowSum(place, count);
+    window.sound("read", start, count);
+    add(part);
     start += count;
   }
 

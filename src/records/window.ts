@@ -10,7 +10,8 @@
 import { show } from "../check.ts";
 import { MMapClosedError, MMapInvalidParameterError, MMapProtectionError } from "../errors.ts";
 import { hostConstants } from "../ffi/host.ts";
-import type { MemoryMap } from "../memory_map.ts";
+import type { Mapping } from "../mapping.ts";
+import { mappingOf, type MemoryMap } from "../memory_map.ts";
 
 const { PROT_READ, PROT_WRITE } = hostConstants;
 
@@ -51,6 +52,7 @@ export function windowOver(
 /** A window whose view has all elements. Made by {@link windowOver}. */
 export class Window {
   readonly map: MemoryMap;
+  readonly #mapping: Mapping;
   readonly byteOffset: number;
   readonly stride: number;
   readonly length: number;
@@ -70,6 +72,7 @@ export class Window {
 
   constructor(map: MemoryMap, byteOffset: number, stride: number, length: number, noun: string) {
     this.map = map;
+    this.#mapping = mappingOf(map);
     this.byteOffset = byteOffset;
     this.stride = stride;
     this.length = length;
@@ -138,6 +141,26 @@ export class Window {
     this.#bring(index);
     this.choose(index);
     if (view === this.view && place === this.here[0]) throw error;
+  }
+
+  /** Whether a page of the map was replaced, as it was when the map was last written to. */
+  get touched(): boolean {
+    return this.#mapping.touched[0] !== 0;
+  }
+
+  /** Throws if what was read from an element, or written to it, is not what the map holds. */
+  sound(verb: Verb, index: number, count: number = 1): void {
+    this.#mapping.intact(
+      verb,
+      this.byteOffset + index * this.stride,
+      count * this.stride,
+      verb === "read" ? PROT_READ : PROT_WRITE,
+    );
+  }
+
+  /** {@link Window.sound} for the chosen element. */
+  soundHere(verb: Verb): void {
+    this.sound(verb, this.chosen());
   }
 
   /** Checks that an element may be read, and brings it into view. Returns its place. */
