@@ -187,6 +187,8 @@ export class Disk implements Storage {
       if (fd === undefined) return;
       try {
         fs.fsyncSync(fd);
+      } catch (error) {
+        if (!isRefusedFolder(error)) throw error;
       } finally {
         fs.closeSync(fd);
       }
@@ -256,13 +258,17 @@ export class Disk implements Storage {
   }
 }
 
-/** Undefined where folders cannot be opened: Windows, which puts names on the storage by itself. */
+/** Undefined where folders cannot be opened. */
 function openFolder(folder: string): number | undefined {
   try {
     return fs.openSync(folder, "r");
   } catch (error) {
-    const { code = "" } = error as { code?: string };
-    if (["EISDIR", "EPERM", "EACCES"].includes(code)) return undefined;
+    if (isRefusedFolder(error)) return undefined;
     throw error;
   }
+}
+
+/** Windows refuses to open folders, or to flush them: it puts names on the storage by itself. */
+function isRefusedFolder(error: unknown): boolean {
+  return ["EISDIR", "EPERM", "EACCES"].includes((error as { code?: string }).code ?? "");
 }
