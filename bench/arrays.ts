@@ -10,7 +10,7 @@ import os from "node:os";
 import path from "node:path";
 import process from "node:process";
 import { writeIntegers } from "../examples/median/integers.ts";
-import { exactMedian } from "../examples/median/median.ts";
+import { MedianWorkers } from "../examples/median/median.ts";
 import { sumFile, writeDoubles } from "../examples/sum/sum.ts";
 import { MemoryMap } from "../mod.ts";
 import { runtime } from "../src/ffi/runtime.ts";
@@ -147,25 +147,32 @@ async function sums({ c, numpy }: Rivals): Promise<void> {
 async function medians({ c, numpy }: Rivals): Promise<void> {
   const file = path.join(folder, "integers");
   writeIntegers(file, MEBIBYTES);
-  const withWorkers = (workers: number): Runner => ({
-    name: `exact median, ${workers} Worker${workers === 1 ? "" : "s"}`,
+  using one = new MedianWorkers(1);
+  using two = new MedianWorkers(2);
+  const runner = (name: string, find: () => Promise<number>): Runner => ({
+    name,
     run: async () => {
       const start = process.hrtime.bigint();
-      const result = await exactMedian(file, workers);
+      const result = await find();
       return { nanoseconds: Number(process.hrtime.bigint() - start), result };
     },
+  });
+  const withTwo = runner("2 Workers", () => two.median(file));
+  const started = runner("2 Workers, to be started", async () => {
+    using workers = new MedianWorkers(2);
+    return await workers.median(file);
   });
   const request = `median ${file} 0`;
   const bytes = MEBIBYTES * 2 ** 20;
   await compare(
     `exact median of ${MEBIBYTES} MiB of int16`,
     { rounds: ROUNDS.median, bytes, wanted: "at most 0.56 of one Worker" },
-    [withWorkers(2), withWorkers(1), ...c(request)],
+    [withTwo, runner("1 Worker", () => one.median(file)), started, ...c(request)],
   );
   await compare(
     `exact median of ${MEBIBYTES} MiB of int16, beside NumPy`,
     { rounds: ROUNDS.numpyMedian, bytes, wanted: "at most 0.10 of NumPy" },
-    [withWorkers(2), ...numpy(request)],
+    [withTwo, ...numpy(request)],
   );
   fs.rmSync(file);
 }

@@ -9,7 +9,7 @@ import { type Data, tableFromArrays, tableToIPC } from "apache-arrow";
 import { openArrow } from "../examples/arrow/arrow.ts";
 import { shareCopyOnWrite } from "../examples/copy_on_write/main.ts";
 import { writeIntegers } from "../examples/median/integers.ts";
-import { estimatedMedian, exactMedian } from "../examples/median/median.ts";
+import { estimatedMedian, MedianWorkers } from "../examples/median/median.ts";
 import { compute, toScijs } from "../examples/ndarray_library/main.ts";
 import { Safetensors, writeSafetensors } from "../examples/safetensors/safetensors.ts";
 import { sparseArray } from "../examples/sparse_array/main.ts";
@@ -257,7 +257,10 @@ describe("the median of a file of 16-bit integers", () => {
     const file = dir.file("integers");
     writeIntegers(file, 4);
     const expected = middle(sorted(file));
-    for (const workers of [1, 2, 3]) assertEquals(await exactMedian(file, workers), expected);
+    for (const count of [1, 2, 3]) {
+      using workers = new MedianWorkers(count);
+      assertEquals(await workers.median(file), expected);
+    }
     const estimate = estimatedMedian(file);
     assert(Math.abs(estimate - expected) < 50, `${estimate} is not near ${expected}`);
   });
@@ -274,17 +277,19 @@ describe("the median of a file of 16-bit integers", () => {
       Array.from({ length: 1001 }, () => Math.floor(next() * 65536) - 32768),
       Array.from({ length: 1000 }, () => Math.floor(next() * 9) - 4),
     ];
+    using workers = new MedianWorkers(2);
     for (const values of cases) {
       const file = dir.file("few", new Uint8Array(Int16Array.from(values).buffer));
-      assertEquals(await exactMedian(file, 2), middle(sorted(file)), `${values.slice(0, 9)}`);
+      assertEquals(await workers.median(file), middle(sorted(file)), `${values.slice(0, 9)}`);
       assertEquals(estimatedMedian(file), middle(sorted(file)));
     }
-    assertEquals(await exactMedian(dir.file("none", new Uint8Array(0)), 2), NaN);
+    assertEquals(await workers.median(dir.file("none", new Uint8Array(0))), NaN);
   });
 
   test("fails for a file that is no such file", async () => {
     using dir = tempDir();
-    await assertRejects(() => exactMedian(dir.file("odd", new Uint8Array(7)), 2));
+    using workers = new MedianWorkers(2);
+    await assertRejects(() => workers.median(dir.file("odd", new Uint8Array(7))));
   });
 });
 

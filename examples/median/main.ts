@@ -7,7 +7,7 @@
 import process from "node:process";
 import { TemporaryFolder } from "../common/folder.ts";
 import { writeIntegers } from "./integers.ts";
-import { estimatedMedian, exactMedian } from "./median.ts";
+import { estimatedMedian, MedianWorkers } from "./median.ts";
 
 if (import.meta.main) {
   using folder = new TemporaryFolder();
@@ -16,8 +16,9 @@ if (import.meta.main) {
   writeIntegers(file, mebibytes);
   console.log(`${mebibytes} MiB of 16-bit integers`);
   for (const workers of [1, 2]) {
+    using threads = new MedianWorkers(workers);
     const start = performance.now();
-    const median = await exactMedian(file, workers);
+    const median = await threads.median(file);
     const milliseconds = performance.now() - start;
     console.log(`${workers} worker(s): exactly ${median}, in ${milliseconds.toFixed(0)} ms`);
   }

@@ -18,31 +18,48 @@ export interface Task {
   readonly end: number;
 }
 
-/**
- * The exact median of a file of 16-bit integers: the middle value, or the mean of the middle two.
- *
- * @param workers Threads. Each opens the file itself: the pages are the same.
- */
-export async function exactMedian(path: string, workers: number): Promise<number> {
-  const length = statSync(path).size / 2;
-  const share = Math.ceil(length / workers);
-  const parts = Array.from({ length: workers }, (_, i) => {
-    const start = Math.min(i * share, length);
-    return countInWorker({ path, start, end: Math.min(start + share, length) });
-  });
-  const counts = new Float64Array(VALUES);
-  for (const part of await Promise.all(parts)) part.forEach((count, i) => counts[i]! += count);
-  return medianOf(counts, length);
+/** Threads that find medians. Each opens the file itself: the pages are the same. */
+export class MedianWorkers implements Disposable {
+  readonly #workers: readonly Worker[];
+
+  /** Starts the threads. */
+  constructor(count: number) {
+    const script = new URL("./worker.ts", import.meta.url);
+    this.#workers = Array.from({ length: count }, () => new Worker(script));
+  }
+
+  /** The exact median of a file of 16-bit integers: the middle value, or the mean of the middle two. */
+  async median(path: string): Promise<number> {
+    const length = statSync(path).size / 2;
+    const share = Math.ceil(length / this.#workers.length);
+    const parts = this.#workers.map((worker, i) => {
+      const start = Math.min(i * share, length);
+      return count(worker, { path, start, end: Math.min(start + share, length) });
+    });
+    const counts = new Float64Array(VALUES);
+    for (const part of await Promise.all(parts)) part.forEach((n, i) => counts[i]! += n);
+    return medianOf(counts, length);
+  }
+
+  /** Ends the threads. */
+  [Symbol.dispose](): void {
+    for (const worker of this.#workers) void worker.terminate();
+  }
 }
 
-function countInWorker(task: Task): Promise<Counts> {
+function count(worker: Worker, task: Task): Promise<Counts> {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL("./worker.ts", import.meta.url), { workerData: task });
-    worker.once("message", (counts: Counts) => {
+    const fail = (error: unknown) => {
+      worker.off("message", done);
+      reject(error);
+    };
+    const done = (counts: Counts) => {
+      worker.off("error", fail);
       resolve(counts);
-      void worker.terminate();
-    });
-    worker.once("error", reject);
+    };
+    worker.once("error", fail);
+    worker.once("message", done);
+    worker.postMessage(task);
   });
 }
 

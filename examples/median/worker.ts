@@ -1,8 +1,9 @@
-/** A thread of the median: opens the file, counts its part, posts the counts. */
-import { parentPort, workerData } from "node:worker_threads";
+/** A thread of the median: opens a file, counts a part of it, posts the counts; as often as asked to. */
+import { parentPort } from "node:worker_threads";
 import { countInFile } from "./histogram.ts";
 import type { Task } from "./median.ts";
 
-const { path, start, end } = workerData as Task;
-const counts = countInFile(path, start, end);
-parentPort?.postMessage(counts, [counts.buffer]);
+parentPort?.on("message", ({ path, start, end }: Task) => {
+  const counts = countInFile(path, start, end);
+  parentPort?.postMessage(counts, [counts.buffer]);
+});
