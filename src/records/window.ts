@@ -68,7 +68,7 @@ export class Window {
    */
   readonly here: Int32Array<ArrayBuffer> | Float64Array<ArrayBuffer> = new Int32Array(1);
   /** The element that was chosen last. */
-  readonly given: Float64Array<ArrayBuffer> = new Float64Array(1);
+  given: number = 0;
 
   constructor(map: MemoryMap, byteOffset: number, stride: number, length: number, noun: string) {
     this.map = map;
@@ -109,13 +109,13 @@ export class Window {
   /** Chooses an element; that it is there is checked when it is touched. */
   choose(index: number): void {
     const place = this.place(index);
-    this.given[0] = index;
+    this.given = index;
     this.here[0] = (place | 0) === place ? place : NOWHERE;
   }
 
   /** The chosen element. One that was counted from the end is counted from the start now. */
   chosen(): number {
-    const index = this.given[0]!;
+    const index = this.given;
     if (!(index < 0 && index >= -this.length)) return index;
     this.choose(index + this.length);
     return index + this.length;
@@ -221,7 +221,7 @@ class FarWindow extends Window {
   }
 
   override choose(index: number): void {
-    this.given[0] = index;
+    this.given = index;
     this.here[0] = this.place(index);
   }
 }
