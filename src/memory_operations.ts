@@ -205,13 +205,12 @@ function compareMaps(
 }
 
 /** A search range as Python and JavaScript clamp it, or undefined if nothing fits in it. */
-function searchRange(
-  map: Mapping,
+export function clampSearch(
+  size: number,
   offset: number,
   end: number,
   needle: number,
 ): { start: number; length: number } | undefined {
-  map.use("search", 0, 0, 0);
   for (const value of [offset, end]) {
     if (Number.isSafeInteger(value) && value >= 0) continue;
     throw new MMapInvalidParameterError(
@@ -219,11 +218,23 @@ function searchRange(
         "from the start of the map",
     );
   }
-  const start = Math.min(offset, map.size);
-  const length = Math.min(end, map.size) - start;
+  const start = Math.min(offset, size);
+  const length = Math.min(end, size) - start;
   if (length < needle || (length === 0 && end < start)) return undefined;
-  map.use("search", start, length, PROT_READ);
   return { start, length };
+}
+
+/** The same in a map, for reading. */
+function searchRange(
+  map: Mapping,
+  offset: number,
+  end: number,
+  needle: number,
+): { start: number; length: number } | undefined {
+  map.use("search", 0, 0, 0);
+  const range = clampSearch(map.size, offset, end, needle);
+  if (range !== undefined) map.use("search", range.start, range.length, PROT_READ);
+  return range;
 }
 
 /** First place of a needle in a range, or -1. */

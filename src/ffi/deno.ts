@@ -11,6 +11,18 @@ export function denoHost(): Host | undefined {
   };
 }
 
+/**
+ * A variable of the environment, or undefined when this is not Deno. Without the permission it counts as
+ * not set: nobody is asked for it.
+ */
+export function denoEnvironment(
+  variable: string,
+): { readonly value: string | undefined } | undefined {
+  if (typeof Deno === "undefined" || Deno.permissions === undefined) return undefined;
+  const { state } = Deno.permissions.querySync({ name: "env", variable });
+  return { value: state === "granted" ? Deno.env.get(variable) : undefined };
+}
+
 /** The port, or undefined when this is not Deno. */
 export function denoRuntime(): Runtime | undefined {
   if (typeof Deno === "undefined" || typeof Deno.dlopen !== "function") return undefined;

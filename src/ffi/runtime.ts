@@ -2,7 +2,7 @@
  * The Runtime port: what the library needs of Deno, Bun or Node to call the operating system. One
  * file per runtime implements it; none of them knows an operating system.
  */
-import { denoHost, denoRuntime } from "./deno.ts";
+import { denoEnvironment, denoHost, denoRuntime } from "./deno.ts";
 import { bunRuntime } from "./bun.ts";
 import { nodeRuntime } from "./node.ts";
 
@@ -106,6 +106,12 @@ export interface Host {
 export function host(): Host {
   const { platform = "", arch = "" } = denoHost() ?? globalThis.process ?? {};
   return { platform, arch };
+}
+
+/** A variable of the environment; undefined if it is not set, or may not be read. */
+export function environment(variable: string): string | undefined {
+  const deno = denoEnvironment(variable);
+  return deno === undefined ? globalThis.process?.env[variable] : deno.value;
 }
 
 let chosen: Runtime | undefined;
