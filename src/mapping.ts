@@ -653,9 +653,12 @@ export class Mapping implements Watched {
 
   /** Throws if the pages must stay as they are. */
   #checkMovable(what: string): void {
-    if (this.#memory === undefined) return;
+    if (this.#memory === undefined && !this.#mirrored) return;
     throw new MMapInvalidParameterError(
-      `${what}: a map with sharedBuffer stays as it is; close it and map again`,
+      `${what}: a map with ${
+        this.#mirrored ? "a mirror" : "sharedBuffer"
+      } stays as it is; close it ` +
+        "and map again",
     );
   }
 
@@ -668,6 +671,48 @@ export class Mapping implements Watched {
         "one protection with mprotect(), or close the map and map again",
     );
   }
+
+  /** Whether {@link mirror} can show what lies from `offset` on a second time. */
+  canMirror(offset: number): boolean {
+    const { platform, shared } = this;
+    const unit = platform.allocationGranularity;
+    return platform.mapOver !== undefined && shared && this.fd !== -1 &&
+      this.#holdings.sharing === undefined && this.#memory === undefined &&
+      this.#request.unit === undefined &&
+      [this.offset, offset, this.size].every((place) => place % unit === 0);
+  }
+
+  /**
+   * Shows what lies from `offset` on a second time behind the end: the map gets so much longer, the
+   * file does not, and a range that crosses the old end goes on where the range from `offset`
+   * begins. The views are emptied; the size stays as it is from now on.
+   */
+  mirror(offset: number): void {
+    const { platform, prot, flags, fd, addr, size } = this;
+    const length = size - offset;
+    const what = `Cannot mirror ${length} bytes at offset ${offset}`;
+    const base = this.call(what, () => {
+      // The second half lies beyond the end of the file until it is replaced.
+      const pages = platform.map(size + length, prot, flags, fd, this.offset);
+      try {
+        const second = pages + BigInt(size);
+        platform.mapOver!(second, length, prot, flags, fd, this.offset + offset);
+      } catch (error) {
+        platform.unmap(pages, size + length);
+        throw error;
+      }
+      return pages;
+    });
+    this.#detach();
+    if (this.#moved) platform.blank(addr, size);
+    this.#holdings.faults.release();
+    if (!this.#moved) platform.unmap(addr, size);
+    this.#moved = false;
+    this.#settleAt(base, size + length, size + length);
+    this.#mirrored = true;
+  }
+
+  #mirrored = false;
 
   /** Keeps the pages mapped, even through `close()`, until `operation` is over. */
   async pinned<T>(operation: () => Promise<T>): Promise<T> {
@@ -761,11 +806,17 @@ export class Mapping implements Watched {
       if (!this.#moved && holdings.length > 0) platform.unmap(holdings.base, holdings.length);
       this.#moved = false;
     }
-    holdings.base = base;
-    holdings.length = length;
+    this.#settleAt(base, length, size);
+  }
+
+  /** Goes on with other pages, all of one protection. */
+  #settleAt(base: bigint, length: number, size: number): void {
+    const { platform } = this;
+    this.#holdings.base = base;
+    this.#holdings.length = length;
     this.#guardAnew(base, length);
-    holdings.exposed = false;
-    this.addr = base + BigInt(slack);
+    this.#holdings.exposed = false;
+    this.addr = length === 0 ? 0n : base + BigInt(this.offset % platform.allocationGranularity);
     this.size = size;
     this.generation++;
     this.#buffers = new Buffers(platform.runtime, this.addr, size, this.#owner);
@@ -808,6 +859,7 @@ export class Mapping implements Watched {
     this.use("remap", 0, 0, 0);
     const { faults } = this.#holdings;
     if (faults.touched[0] === 0) return;
+    if (this.#mirrored) this.#checkMovable("Cannot remap");
     this.#checkWhole(faults.lost);
     this.call("Cannot remap", () => faults.forget(() => this.#restore(faults)));
     this.#told = 0;

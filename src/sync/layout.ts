@@ -37,6 +37,8 @@ export const KIND_RW_LOCK = 2;
 export const KIND_SEMAPHORE = 3;
 export const KIND_EVENT = 4;
 export const KIND_BARRIER = 5;
+/** Owners of parts of something larger, which lays them out itself. */
+export const KIND_OWNERS = 6;
 
 /** Kinds by their number, for messages. */
 export const kindNames: Readonly<Record<number, string>> = {
@@ -45,6 +47,7 @@ export const kindNames: Readonly<Record<number, string>> = {
   [KIND_SEMAPHORE]: "Semaphore",
   [KIND_EVENT]: "Event",
   [KIND_BARRIER]: "Barrier",
+  [KIND_OWNERS]: "set of owners",
 };
 
 /** Bytes of a word. */

@@ -1,0 +1,17 @@
+/**
+ * Rings in shared memory that survive `kill -9`: records that overwrite each other, queues, broadcasts.
+ *
+ * @example
+ * ```ts
+ * import { RecordRing } from "@mman/mman/ring";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const path = `${Deno.makeTempDirSync()}/log`;
+ * using ring = RecordRing.create(path, { capacity: 1000, recordSize: 16 });
+ * ring.write(new TextEncoder().encode("started"));
+ * assertEquals(ring.count, 1);
+ * ```
+ *
+ * @module
+ */
+export { type OpenRecordRingOptions, RecordRing, type RecordRingOptions } from "./record_ring.ts";
