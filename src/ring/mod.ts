@@ -14,4 +14,13 @@
  *
  * @module
  */
+export {
+  type Claim,
+  type Message,
+  type MessageData,
+  MessageQueue,
+  type WriteOptions,
+} from "./message_queue.ts";
+export type { MessageHandler } from "./consumer.ts";
+export type { NewRingPlace, RingOptions, RingPlace } from "./ring_memory.ts";
 export { type OpenRecordRingOptions, RecordRing, type RecordRingOptions } from "./record_ring.ts";
