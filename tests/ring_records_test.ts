@@ -246,8 +246,7 @@ describe("RecordRing.open()", () => {
       assertRefused(() => RecordRing.open(file, options), MMapInvalidParameterError, ...parts);
     }
     for (const options of [{ mode: "w+" }, { recordSize: 0 }, { recordSise: 4 }]) {
-      // deno-lint-ignore no-explicit-any -- wrong on purpose
-      assertThrows(() => RecordRing.open(good, options as any), MMapInvalidParameterError);
+      assertThrows(() => RecordRing.open(good, options as object), MMapInvalidParameterError);
     }
   });
 });

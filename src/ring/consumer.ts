@@ -41,12 +41,13 @@ const PATIENCE_MS = 1;
 const MAX_PATIENCE_MS = 8;
 
 /** Gets the messages of a read. */
-export type MessageHandler = (bytes: Uint8Array, type: number) => void;
+export type MessageHandler = (bytes: Uint8Array<ArrayBuffer>, type: number) => void;
 
 /** The one who reads. */
 export class Consumer {
   readonly #ring: RingMemory;
-  readonly #words: Int32Array;
+  /** Empty once this consumer or the map is closed. */
+  #words: Int32Array;
   readonly #capacity: number;
   readonly #scratch: Scratch;
   /** What was handed out, and what was given back of that. */
@@ -102,6 +103,7 @@ export class Consumer {
         if (type !== PADDING) {
           count++;
           handler(this.#scratch.view(at + BYTES_OFFSET / WORD, length - BYTES_OFFSET), type);
+          if (this.#words.length === 0) break; // it has closed the queue
         }
         if ((this.#taken - this.#head | 0) >= quarter) this.#release();
       }
@@ -150,13 +152,14 @@ export class Consumer {
   /** Lets another one read. */
   close(): void {
     if (this.#words.length === 0) return; // the map's end has done it
+    this.#words = new Int32Array(0);
     give(this.#ring.owners, CONSUMER, "Cannot close a MessageQueue");
   }
 
   /** The position after a message. */
   #after(position: number, length: number): number {
     const size = length + ALIGNMENT - 1 & -ALIGNMENT;
-    if (length < BYTES_OFFSET || size > this.#capacity) {
+    if (length < BYTES_OFFSET || length > this.#capacity) {
       throw this.#ring.damaged(`the message at ${position >>> 0} says that it has ${length} bytes`);
     }
     return position + size | 0;

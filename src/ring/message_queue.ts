@@ -111,7 +111,8 @@ export class MessageQueue implements Disposable, AsyncIterable<Message> {
   /** The most bytes of a message: all of the capacity but 8 in a mirrored ring, else half of it. */
   readonly maxMessageLength: number;
   readonly #memory: RingMemory;
-  readonly #words: Int32Array;
+  /** Empty once the queue or its map is closed. */
+  #words: Int32Array;
   #producer: Producer | undefined;
   #consumer: Consumer | undefined;
   /** Producers whose claims are over. */
@@ -185,6 +186,7 @@ export class MessageQueue implements Disposable, AsyncIterable<Message> {
    * @throws {MMapClosedError} If the queue is closed.
    */
   share(): MapHandle {
+    if (this.#words.length === 0) throw this.#memory.closed("share");
     return this.#memory.share();
   }
 
@@ -388,8 +390,7 @@ export class MessageQueue implements Disposable, AsyncIterable<Message> {
       for (const producer of this.#spare.splice(0)) producer.close();
       this.#producer?.close();
       this.#consumer?.close();
-      this.#producer = undefined;
-      this.#consumer = undefined;
+      this.#words = new Int32Array(0);
     }
     this.#memory.close();
   }
