@@ -1,7 +1,7 @@
 /** MessageQueue: messages of any length from many producers to one consumer. */
 import { checkInteger, checkOptionKeys, show } from "../check.ts";
 import { MMapClosedError, MMapInvalidParameterError } from "../errors.ts";
-import type { MapHandle } from "../mapping.ts";
+import type { MapHandle } from "../sharing.ts";
 import { asByteArray, lengthOf } from "../memory_operations.ts";
 import { deadlineOf, run, runAsync } from "../sync/waiting.ts";
 import { Consumer, type MessageHandler } from "./consumer.ts";

@@ -102,31 +102,33 @@ export class CountedProgress implements Progress {
       const count = words[COUNT]!;
       loadFence();
       if (words[this.#epoch]! >>> 0 !== epoch || words[this.#started] !== started) continue;
-      this.end = this.#total(finished, epoch);
-      this.started = this.#total(started, epoch);
-      this.oldest = Math.max(this.started - this.#capacity, 0);
+      const end = this.#total(finished, epoch);
+      const begun = this.#total(started, epoch);
+      const oldest = Math.max(begun - this.#capacity, 0);
       this.#agrees = finished !== VOID &&
-        (started !== finished || this.#isConfirmed(position, count));
-      if (!this.#agrees) this.#takeFromHeader();
+        (started === finished
+          ? this.#isConfirmed(end, end - oldest, position, count)
+          : position === end % this.#capacity || position === begun % this.#capacity);
+      if (this.#agrees) [this.oldest, this.end, this.started] = [oldest, end, begun];
+      else this.#takeFromHeader();
       return;
     }
   }
 
-  /** For a new writer: how many records were written; undefined if the counters cannot tell. */
-  resume(): number | undefined {
+  /**
+   * For a new writer: sets counters right that do not agree with the header. A write that was begun and
+   * not finished stays begun: its place is not whole before it was written again.
+   *
+   * @returns Whether the counters count from now on; else the header says something that they cannot.
+   */
+  resume(): boolean {
     this.look();
+    if (this.#agrees) return true;
     const count = this.end - this.oldest;
-    const position = this.#words[POSITION]!;
-    let total = this.end;
-    if (this.#agrees) {
-      // Complete but for the last store: the last writer died just then.
-      if (this.started === total + 1 && position === this.started % this.#capacity) total++;
-    } else if (count < this.#capacity) {
-      total = count;
-    }
-    const found = total % this.#capacity === position ? total : undefined;
-    this.#settle(found);
-    return found;
+    const total = count === this.#capacity ? this.end : count;
+    const counts = total % this.#capacity === this.#words[POSITION];
+    this.#settle(counts ? total : undefined);
+    return counts;
   }
 
   /** Announces a write, before its first byte, after which there are so many. */
@@ -143,11 +145,10 @@ export class CountedProgress implements Progress {
   }
 
   /** Whether the header of 16 bytes says what the counters say while nobody writes. */
-  #isConfirmed(position: number, count: number): boolean {
+  #isConfirmed(end: number, stored: number, position: number, count: number): boolean {
     const capacity = this.#capacity;
-    const stored = this.end - this.oldest;
     // One less: a write to a full ring begins with that.
-    return position === this.end % capacity &&
+    return position === end % capacity &&
       (count === stored || (stored === capacity && count === capacity - 1));
   }
 
@@ -169,6 +170,7 @@ export class CountedProgress implements Progress {
   }
 
   #takeFromHeader(): void {
+    this.#header.end = Math.max(this.end, this.#header.end); // numbers go on
     this.#header.look();
     this.oldest = this.#header.oldest;
     this.end = this.#header.end;

@@ -337,14 +337,14 @@ export class RecordRing implements Disposable, Iterable<Uint8Array<ArrayBuffer>>
         syscall: "flock",
       });
     }
-    const total = this.#counters?.resume();
-    if (total === undefined) this.#counters = undefined;
+    if (this.#counters?.resume() === false) this.#counters = undefined;
     const progress = this.#progress;
     progress.look();
     this.#total = progress.end;
     this.#stored = progress.end - progress.oldest;
     this.#next = progress.end % this.capacity;
     this.#words[COUNT] = this.#stored;
+    this.#words[POSITION] = this.#next;
     this.#isWriter = true;
   }
 }

@@ -4,10 +4,12 @@ import { MMapClosedError, MMapInvalidParameterError } from "../errors.ts";
 import { hostConstants, platform } from "../ffi/host.ts";
 import type { SyncPlatform } from "../ffi/sync_platform.ts";
 import { pathOf } from "../file.ts";
-import type { MapHandle, Mapping } from "../mapping.ts";
+import type { Mapping } from "../mapping.ts";
 import { mappingOf, MemoryMap } from "../memory_map.ts";
+import type { MapHandle } from "../sharing.ts";
 import { KIND_OWNERS } from "../sync/layout.ts";
 import { checkAligned, LockMemory, sharedMapping, wordsOf } from "../sync/memory.ts";
+import { abandonAll } from "../sync/owners.ts";
 import { readRingHeader, WORD, writeRingHeader } from "./header.ts";
 import { createFile } from "./place.ts";
 
@@ -103,6 +105,7 @@ export class RingMemory {
     this.words = wordsOf(this.mapping, 0, length, 2 * WORD);
     this.bytes = new Uint8Array(this.words.buffer as ArrayBuffer, this.words.byteOffset, length);
     this.owners = LockMemory.at(map, kind.ownersOffset, kind.ownersLength, KIND_OWNERS, 0);
+    this.owners.letGo ??= () => abandonAll(this.owners);
     this.platform = this.owners.platform;
   }
 

@@ -1,0 +1,167 @@
+/** Kills producers and consumers of a MessageQueue, and writers of a RecordRing, at random moments. */
+import { MemoryMap } from "../mod.ts";
+import { MessageQueue, RecordRing } from "../src/ring/mod.ts";
+import { tempDir } from "./helpers.ts";
+import { pause, type Peer, type RuntimeName, startPeer, within } from "./helpers_sync.ts";
+import { readStamp } from "./stamps.ts";
+
+/** What came of killing. */
+export interface Killed {
+  /** Messages or records that were seen. */
+  seen: number;
+  /** Of those, the ones that were not whole, came twice, or in another order. */
+  broken: number;
+  repeated: number;
+  /** Messages that never came. */
+  lost: number;
+  /** Milliseconds from each death to the next message of somebody else, sorted. */
+  readonly times: number[];
+}
+
+/** Bytes of the queue: small, so that producers stand at its end as often as not. */
+const CAPACITY = 1 << 15;
+/** How long a victim lives at most. */
+const MOST_MS = 15;
+
+function fresh(): Killed {
+  return { seen: 0, broken: 0, repeated: 0, lost: 0, times: [] };
+}
+
+async function start(name: string, args: (string | number)[], runtime: RuntimeName): Promise<Peer> {
+  const peer = startPeer(name, args, runtime);
+  await within(60, `starting ${name}`, peer.line());
+  return peer;
+}
+
+/** Kills `kills` producers, one after the other, while another one goes on, and reads here. */
+export async function killProducers(
+  kills: number,
+  runtimes: readonly RuntimeName[],
+): Promise<Killed> {
+  using dir = tempDir();
+  const path = dir.file("queue");
+  using queue = MessageQueue.create({ path }, { capacity: CAPACITY });
+  const result = fresh();
+  const next = new Map<number, number>();
+  let last = -1;
+  const read = (): number =>
+    queue.read((bytes) => {
+      const found = readStamp(bytes);
+      result.seen++;
+      if (found === undefined) return void result.broken++;
+      const { sender, number } = found;
+      const expected = next.get(sender) ?? 0;
+      if (number < expected) result.repeated++;
+      else result.lost += number - expected;
+      next.set(sender, number + 1);
+      last = sender;
+    });
+  /** Reads for some time; the event loop gets its turns. */
+  const readFor = async (milliseconds: number): Promise<void> => {
+    const end = performance.now() + milliseconds;
+    while (performance.now() < end) {
+      for (let i = 0; i < 20; i++) read();
+      await pause(0);
+    }
+  };
+  const survivor = await start("ring_producer.ts", [path, 0], runtimes[0]!);
+  let coming = start("ring_producer.ts", [path, 1], runtimes[0]!);
+  for (let kill = 1; kill <= kills; kill++) {
+    let victim: Peer | undefined;
+    void coming.then((peer) => victim = peer);
+    while (victim === undefined) await readFor(1);
+    if (kill < kills) {
+      const runtime = runtimes[kill % runtimes.length]!;
+      coming = start("ring_producer.ts", [path, kill + 1], runtime);
+    }
+    await readFor(Math.random() * MOST_MS);
+    victim.kill();
+    const died = performance.now();
+    // Whatever it had completed comes first; the survivor's next message shows that the queue moves.
+    const end = died + 10_000;
+    last = -1;
+    while (last !== 0 && performance.now() < end) read();
+    result.times.push(performance.now() - died);
+    await victim[Symbol.asyncDispose]();
+  }
+  await survivor[Symbol.asyncDispose]();
+  await readFor(50);
+  result.times.sort((a, b) => a - b);
+  return result;
+}
+
+/** Kills `kills` consumers, one after the other, each followed by another. */
+export async function killConsumers(
+  kills: number,
+  runtimes: readonly RuntimeName[],
+): Promise<Killed> {
+  using dir = tempDir();
+  const path = dir.file("queue");
+  MessageQueue.create({ path }, { capacity: CAPACITY }).close();
+  const file = dir.file("accounts", new Uint8Array(4096));
+  using map = MemoryMap.open(file, { mode: "r+" });
+  const accounts = map.asTypedArray(Int32Array);
+  const read = () => accounts[3]! + accounts[4]!;
+  const result = fresh();
+  const producers = await Promise.all(
+    [0, 1].map((sender) =>
+      start("ring_producer.ts", [path, sender], runtimes[sender % runtimes.length]!)
+    ),
+  );
+  for (let kill = 0; kill < kills; kill++) {
+    const victim = await start("ring_consumer.ts", [path, file], runtimes[kill % runtimes.length]!);
+    const before = read();
+    const started = performance.now();
+    while (read() === before && performance.now() < started + 10_000) Atomics.load(accounts, 0);
+    result.times.push(performance.now() - started);
+    await pause(Math.random() * MOST_MS);
+    victim.kill();
+    await victim.ended();
+  }
+  for (const producer of producers) await producer[Symbol.asyncDispose]();
+  result.seen = read();
+  [result.broken = 0, result.repeated = 0, result.lost = 0] = accounts;
+  result.times.sort((a, b) => a - b);
+  return result;
+}
+
+/** Kills `kills` writers of a ring of records, each followed by another. */
+export async function killWriters(
+  kills: number,
+  runtimes: readonly RuntimeName[],
+): Promise<Killed> {
+  using dir = tempDir();
+  const file = dir.file("ring");
+  RecordRing.create(file, { capacity: 50, recordSize: 300 }).close();
+  using ring = RecordRing.open(file);
+  const result = fresh();
+  let next = 0;
+  for (let kill = 0; kill < kills; kill++) {
+    const started = performance.now();
+    const writer = await start("ring_writer.ts", [file, next], runtimes[kill % runtimes.length]!);
+    result.times.push(performance.now() - started);
+    const end = performance.now() + Math.random() * MOST_MS;
+    let last = -1;
+    const look = (): void => {
+      last = -1;
+      for (const record of ring) {
+        const found = readStamp(record);
+        result.seen++;
+        if (found === undefined) result.broken++;
+        else if (found.number <= last) result.repeated++;
+        last = found?.number ?? last;
+      }
+    };
+    while (performance.now() < end) look();
+    writer.kill();
+    await writer.ended();
+    look();
+    // Whole up to the newest, without a gap: at most the one in hand is missing.
+    const numbers = [...ring].map((record) => readStamp(record)?.number ?? -1);
+    result.lost += numbers.filter((number, i) => i > 0 && number !== numbers[i - 1]! + 1).length;
+    if (numbers.length < 49) result.lost++;
+    next = last + 1;
+  }
+  result.times.sort((a, b) => a - b);
+  return result;
+}
