@@ -159,7 +159,7 @@ export async function killWriters(
     // Whole up to the newest, without a gap: at most the one in hand is missing.
     const numbers = [...ring].map((record) => readStamp(record)?.number ?? -1);
     result.lost += numbers.filter((number, i) => i > 0 && number !== numbers[i - 1]! + 1).length;
-    if (numbers.length < 49) result.lost++;
+    if (numbers.length < Math.min(last + 1, 49)) result.lost++;
     next = last + 1;
   }
   result.times.sort((a, b) => a - b);

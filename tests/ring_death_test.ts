@@ -1,6 +1,6 @@
 /** Producers and consumers of a MessageQueue that stop at every step, for ever or for a while. */
 import process from "node:process";
-import { describe, test } from "node:test";
+import { test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import { MessageQueue } from "../src/ring/mod.ts";
 import {

@@ -24,3 +24,4 @@ export {
 export type { MessageHandler } from "./consumer.ts";
 export type { NewRingPlace, RingOptions, RingPlace } from "./ring_memory.ts";
 export { type OpenRecordRingOptions, RecordRing, type RecordRingOptions } from "./record_ring.ts";
+export * from "../journal/mod.ts";
