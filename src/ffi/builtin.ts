@@ -18,6 +18,11 @@ export const nodeOs: () => typeof import("node:os") = lazily(() =>
   globalThis.process.getBuiltinModule("node:os")
 );
 
+/** {@link https://nodejs.org/api/path.html | node:path} */
+export const nodePath: () => typeof import("node:path") = lazily(() =>
+  globalThis.process.getBuiltinModule("node:path")
+);
+
 /** {@link https://nodejs.org/api/url.html | node:url} */
 export const nodeUrl: () => typeof import("node:url") = lazily(() =>
   globalThis.process.getBuiltinModule("node:url")

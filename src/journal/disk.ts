@@ -1,9 +1,8 @@
 /** The files of a journal on the disk, mapped. */
-import fs from "node:fs";
-import path from "node:path";
 import { show } from "../check.ts";
 import { MMapError } from "../errors.ts";
 import { explain } from "../explain.ts";
+import { nodeFs, nodePath } from "../ffi/builtin.ts";
 import { hostConstants, platform } from "../ffi/host.ts";
 import { mappingOf, MemoryMap } from "../memory_map.ts";
 import { waitForChangeAsync, wake } from "../sync/change.ts";
@@ -146,8 +145,8 @@ export class Disk implements Storage {
   }
 
   list(): number[] {
-    const base = path.basename(this.#path);
-    return this.#explained("look for", () => fs.readdirSync(this.#folder))
+    const base = nodePath().basename(this.#path);
+    return this.#explained("look for", () => nodeFs().readdirSync(this.#folder))
       .filter((name) => name.startsWith(base))
       .map((name) => name === base ? 0 : Number(/^\.(\d{6,})$/.exec(name.slice(base.length))?.[1]))
       .filter(Number.isSafeInteger)
@@ -169,7 +168,7 @@ export class Disk implements Storage {
   }
 
   settle(number: number): void {
-    this.#explained("make a segment of", () => fs.renameSync(this.#fresh, this.name(number)));
+    this.#explained("make a segment of", () => nodeFs().renameSync(this.#fresh, this.name(number)));
   }
 
   abandon(): void {
@@ -186,11 +185,11 @@ export class Disk implements Storage {
       const fd = openFolder(this.#folder);
       if (fd === undefined) return;
       try {
-        fs.fsyncSync(fd);
+        nodeFs().fsyncSync(fd);
       } catch (error) {
         if (!isRefusedFolder(error)) throw error;
       } finally {
-        fs.closeSync(fd);
+        nodeFs().closeSync(fd);
       }
     });
   }
@@ -199,7 +198,7 @@ export class Disk implements Storage {
     const file = `${this.#path}.lock`;
     this.#explained(
       "lock",
-      () => fs.closeSync(fs.openSync(file, "a", this.#permissions)),
+      () => nodeFs().closeSync(nodeFs().openSync(file, "a", this.#permissions)),
     );
     try {
       return MemoryMap.open(file, { mode: "r+", lock: "exclusive" });
@@ -220,7 +219,7 @@ export class Disk implements Storage {
   }
 
   get #folder(): string {
-    return path.dirname(this.#path);
+    return nodePath().dirname(this.#path);
   }
 
   /** A file that is not a segment yet. */
@@ -241,7 +240,7 @@ export class Disk implements Storage {
 
   #remove(file: string, allowed: readonly string[]): void {
     try {
-      fs.unlinkSync(file);
+      nodeFs().unlinkSync(file);
     } catch (error) {
       const { code = "" } = error as { code?: string };
       if (code === "ENOENT" || allowed.includes(code)) return;
@@ -261,7 +260,7 @@ export class Disk implements Storage {
 /** Undefined where folders cannot be opened. */
 function openFolder(folder: string): number | undefined {
   try {
-    return fs.openSync(folder, "r");
+    return nodeFs().openSync(folder, "r");
   } catch (error) {
     if (isRefusedFolder(error)) return undefined;
     throw error;

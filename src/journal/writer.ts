@@ -1,5 +1,4 @@
 /** The writing side of a journal: appends, flushes, starts segments and takes old ones away. */
-import process from "node:process";
 import { MMapError, MMapInvalidParameterError } from "../errors.ts";
 import { HEADER_LENGTH, KIND_BYTES, maxLength, recordLength } from "./layout.ts";
 import { publish, setWriter } from "./live.ts";
@@ -92,7 +91,7 @@ export class Writer implements Readable {
       control.close();
       throw error;
     }
-    setWriter(control, process.pid);
+    setWriter(control, globalThis.process.pid);
     publish(control, this.next);
   }
 
