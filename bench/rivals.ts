@@ -3,6 +3,7 @@
  * else the machine does hits all alike.
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import fs from "node:fs/promises";
 import process from "node:process";
 
 /** A program that does what one line asks it for, and tells how long it took. */
@@ -45,6 +46,17 @@ export class Rival {
     this.#child.stdin!.write(`${request}\n`);
     const [nanoseconds, result] = (await this.#line()).split(" ").map(Number);
     return { nanoseconds: nanoseconds!, result: result! };
+  }
+
+  /** Lets {@link peakBytes} start anew; Linux. */
+  async forgetPeak(): Promise<void> {
+    await fs.writeFile(`/proc/${this.#child.pid}/clear_refs`, "5");
+  }
+
+  /** The most memory that the program had resident, mapped files included; Linux. */
+  async peakBytes(): Promise<number> {
+    const status = await fs.readFile(`/proc/${this.#child.pid}/status`, "utf8");
+    return Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024;
   }
 
   end(): void {

@@ -71,6 +71,10 @@ async function allSteps(): Promise<Step[]> {
   const { exports } = JSON.parse(await Deno.readTextFile("deno.json"));
   const entries = Object.values<string>(exports);
   const benches = await filesIn("bench", (name) => name.endsWith("_bench.ts"));
+  const comparisons = await filesIn(
+    "bench",
+    (name) => !/_bench\.ts$|^(common|rivals)\.ts$/.test(name),
+  );
   const smoke = { MMAN_BENCH_SMOKE: "1" };
   return [
     { name: "format", command: [deno, "fmt", "--check"] },
@@ -87,6 +91,27 @@ async function allSteps(): Promise<Step[]> {
       command: [deno, "bench", "-A", ...std, file],
       env: smoke,
     })),
+    ...comparisons.map((file) => ({
+      name: file,
+      command: [deno, "run", "-A", ...std, file],
+      env: smoke,
+    })),
+    {
+      name: "peers",
+      // Without the rows that empty the page cache of the machine.
+      command: [
+        deno,
+        "task",
+        "bench:peers",
+        "copy-into",
+        "random-warm",
+        "sum",
+        "median",
+        "find",
+        "lock",
+      ],
+      env: smoke,
+    },
     { name: "gallery", command: [deno, "task", "gallery"] },
     ...(await examples()).map((file) => ({
       name: file,

@@ -11,6 +11,7 @@ import { Cursor } from "./cursor.ts";
 import { MMapAllocationError, MMapInvalidParameterError } from "./errors.ts";
 import { explain } from "./explain.ts";
 import { hostConstants, platform } from "./ffi/host.ts";
+import * as gather from "./gather.ts";
 import type { MemoryStats, Platform } from "./ffi/platform.ts";
 import {
   checkMappable,
@@ -789,6 +790,66 @@ export class MemoryMap implements Disposable {
     else map.eachPiece(offset, length, (piece, done) => memory.setBytes(bytes, piece, done));
     map.intact("read", offset, length, PROT_READ);
     return length;
+  }
+
+  /**
+   * Starts the reading of many scattered ranges and returns, so that a disk works on them at once instead
+   * of one after the other: touching them later waits little or not at all. A hint; it does nothing
+   * where the system knows no such thing, or for pages that are in memory. With `access: "random"` on
+   * `open` nothing else is read along.
+   *
+   * @param offsets Where the ranges start: bytes from the start of the map.
+   * @param length Bytes of each range.
+   * @throws {MMapInvalidParameterError} If a range is not in the map; then nothing was started.
+   * @throws {MMapProtectionError} If a range may not be read.
+   * @throws {MMapClosedError} If the map is closed.
+   *
+   * @example
+   * ```ts
+   * import { MemoryMap } from "@mman/mman";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const path = `${Deno.makeTempDirSync()}/index`;
+   * Deno.writeFileSync(path, new Uint8Array(1 << 20).fill(7));
+   * using map = MemoryMap.open(path, { access: "random" });
+   * const offsets = [0, 65536, 524288];
+   * map.prefetch(offsets, 4096);
+   * for (const offset of offsets) assertEquals(map.bytes[offset], 7);
+   * ```
+   */
+  prefetch(offsets: ArrayLike<number>, length: number): void {
+    gather.prefetch(this.#map, offsets, length);
+  }
+
+  /**
+   * Copies many scattered ranges into one view, one behind the other, while the reading of those to come
+   * is under way: {@link MemoryMap.prefetch} and {@link MemoryMap.readInto} in one.
+   *
+   * @param offsets Where the ranges start: bytes from the start of the map.
+   * @param length Bytes of each range.
+   * @param target Any view of at least `offsets.length * length` bytes.
+   * @returns The bytes copied.
+   * @throws {MMapInvalidParameterError} If a range is not in the map or the view too small; then nothing
+   * was copied.
+   * @throws {MMapFaultError} If a page of a range is gone.
+   * @throws {MMapProtectionError} If a range may not be read.
+   * @throws {MMapClosedError} If the map is closed.
+   *
+   * @example
+   * ```ts
+   * import { MemoryMap } from "@mman/mman";
+   * import { assertEquals } from "@std/assert";
+   *
+   * using map = MemoryMap.createAnonymous(1 << 20);
+   * map.write("first", 4096);
+   * map.write("other", 8192);
+   * const both = new Uint8Array(10);
+   * assertEquals(map.readMany([8192, 4096], 5, both), 10);
+   * assertEquals(new TextDecoder().decode(both), "otherfirst");
+   * ```
+   */
+  readMany(offsets: ArrayLike<number>, length: number, target: ArrayBufferView): number {
+    return gather.readMany(this.#map, offsets, length, target);
   }
 
   /**
