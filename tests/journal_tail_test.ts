@@ -73,10 +73,12 @@ describe("Journal.tail()", { skip }, () => {
     using dir = tempDir();
     using writer = openWriter(dir.file("log"));
     fill(writer, 3);
-    const first = writer.tail().next();
+    const records = writer.tail();
+    const first = records.next();
     await pause(10);
     fill(writer, 1);
     assertEquals((await within(20, "tail()", first)).value!.sequence, 3);
+    await records.return();
   });
 
   test("waits for a sequence that is not there for long", async () => {

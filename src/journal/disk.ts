@@ -77,8 +77,16 @@ class MappedSegment implements SegmentFile {
   }
 
   discard(offset: number, length: number): void {
-    // Elsewhere the space is in use until the journal goes away.
-    if (platform().punchHole !== undefined) this.#map.punchHole(offset, length);
+    if (platform().punchHole === undefined) return;
+    try {
+      this.#map.punchHole(offset, length);
+    } catch (error) {
+      // A file system without holes: the space is in use until the journal goes away.
+      if (error instanceof MMapError && ["ENOTSUP", "EOPNOTSUPP"].includes(error.code ?? "")) {
+        return;
+      }
+      throw error;
+    }
   }
 
   wake(offset: number): void {

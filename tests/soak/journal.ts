@@ -28,7 +28,7 @@ async function step(name: string, run: () => Promise<string> | string): Promise<
   }
 }
 
-for (const durability of ["every", "batch"] as const) {
+for (const durability of ["every", "batch", "none"] as const) {
   const kills = Math.max(Math.round(1000 * scale), 1);
   await step(`${kills} writers killed, durability "${durability}"`, async () => {
     const { acknowledged, torn, ahead } = await killWriters(durability, kills, runtimes);
