@@ -222,10 +222,12 @@ export function openFile(
     if (created) nodeFs().unlinkSync(name);
   };
   try {
-    checkMappable(show(name), platform.fileInfo(fd));
-    // Before the first look at its size, and the first change: they are up to who holds the lock.
-    if (lock !== undefined) waitForLock(platform, name, fd, lock, lockWait, lockTimeout);
-    const info = platform.fileInfo(fd);
+    let info = platform.fileInfo(fd);
+    checkMappable(show(name), info);
+    if (lock !== undefined) {
+      waitForLock(platform, name, fd, lock, lockWait, lockTimeout);
+      info = platform.fileInfo(fd); // its size was up to who held the lock
+    }
     const fileSize = fitFile(platform, fd, mode, info, offset, size, preallocate);
     const { PROT_READ, PROT_WRITE, MAP_SHARED, MAP_PRIVATE, MAP_NORESERVE } = platform.constants;
     // Copies are made page by page: reserving swap for all would refuse files beyond memory.
