@@ -24,22 +24,25 @@ const finalizers = new FinalizationRegistry<Held>(({ blocks, entries }) => {
 /** Up to {@link BATCH} blocks, which refer to it. */
 export class Batch {
   readonly entries: number[] = [];
+  #end = 0;
 
   /** Where the next block is noted. */
   add(index: number, generation: number): number {
-    this.entries.push(index, generation);
-    return this.entries.length - 2;
+    const slot = this.#end;
+    this.entries[slot] = index;
+    this.entries[slot + 1] = generation;
+    this.#end = slot + 2;
+    return slot;
   }
 
   /** Forgets a block, which was freed or is somebody else's affair. */
   remove(slot: number): void {
-    const { entries } = this;
-    entries[slot] = NONE;
-    while (entries.length > 0 && entries[entries.length - 2] === NONE) entries.length -= 2;
+    this.entries[slot] = NONE;
+    if (slot + 2 === this.#end) this.#end = slot;
   }
 
   get isFull(): boolean {
-    return this.entries.length >= 2 * BATCH;
+    return this.#end >= 2 * BATCH;
   }
 }
 
