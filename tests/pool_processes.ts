@@ -7,6 +7,8 @@ import { pause, type Peer, type RuntimeName, sharedFile, startPeer } from "./hel
 
 const BLOCK_SIZE = 64;
 const FILE_SIZE = 1 << 16;
+/** So small that four processes often find it full. */
+const CROWDED_SIZE = 10_240;
 
 /** What came of processes that shared a pool. */
 export interface Together {
@@ -27,7 +29,7 @@ export async function workTogether(
   runtimes: readonly RuntimeName[],
   milliseconds: number,
 ): Promise<Together> {
-  using file = sharedFile(FILE_SIZE);
+  using file = sharedFile(CROWDED_SIZE);
   const pool = new MemoryPool(file.map, { blockSize: BLOCK_SIZE });
   const members = runtimes.map((runtime) =>
     startPeer("pool_member.ts", [file.path, BLOCK_SIZE, milliseconds], runtime)
