@@ -332,15 +332,31 @@ test(
   },
 );
 
-test("MemoryPool finds blocks that a wrong index hides", { skip }, () => {
+test("MemoryPool finds blocks that others hide before it counts as full", { skip }, () => {
+  using map = sharedMemory(1 << 18);
+  const pool = poolIn(map);
+  const other = poolIn(map);
+  const total = pool.stats().size;
+  const blocks = Array.from({ length: total / BLOCK }, () => other.allocate(1));
+  assertEquals(pool.tryAllocate(1), undefined);
+  for (const block of blocks.slice(0, 20)) block.free();
+  assertEquals(pool.verify().map(({ kind }) => kind), Array(20).fill("hidden"));
+  using run = pool.allocate(19 * BLOCK);
+  using one = pool.allocate(1);
+  assertEquals([run.size, one.size], [19 * BLOCK, 1]);
+  assertEquals([pool.tryAllocate(1), other.tryAllocate(1)], [undefined, undefined]);
+});
+
+test("MemoryPool.recover() shows what a wrong index hides", { skip }, () => {
   using map = sharedMemory(1 << 18);
   const pool = poolIn(map);
   const geometry = fit(BLOCK, map.size)!;
-  const words = map.asTypedArray(Int32Array);
-  words.fill(-1, geometry.levels[0], geometry.words);
-  using one = pool.allocate(1);
-  using run = pool.allocate(1000);
-  assertEquals([one.size, run.size], [1, 1000]);
+  map.asTypedArray(Int32Array).fill(-1, geometry.levels[0], geometry.words);
+  assertEquals(pool.tryAllocate(1), undefined);
+  pool.recover();
+  assertEquals(pool.verify(), []);
+  using all = pool.allocate(pool.stats().size);
+  assert(all.isValid);
 });
 
 test("a Block that was dropped is freed after collection, unless its handle was taken", {

@@ -1,7 +1,17 @@
 /** Taking and freeing blocks: the steps on states that layout.ts argues about. */
 import { findRun, markTaken, nextFree, type Places, rebuild, settle } from "./free_index.ts";
-import { freeAfter, generationOf, OWNER_MASK, TAIL } from "./layout.ts";
+import {
+  freeAfter,
+  generationOf,
+  HIDDEN_BY_MANY,
+  HIDDEN_OFFSET,
+  OWNER_MASK,
+  TAIL,
+  WORD,
+} from "./layout.ts";
 import type { PoolMemory } from "./memory.ts";
+
+const HIDDEN = HIDDEN_OFFSET / WORD;
 
 /** Freed blocks that a thread keeps at hand. */
 const AT_HAND = 32;
@@ -15,6 +25,8 @@ export class Blocks {
   /** Blocks that this thread has freed and that the index still hides; the last one is the warmest. */
   readonly #atHand = new Int32Array(AT_HAND);
   #count = 0;
+  /** Who we are when it comes to hiding: a thread may use a pool through several objects. */
+  readonly #id = 1 + Math.floor(Math.random() * 0x7ffffffe);
 
   constructor(memory: PoolMemory) {
     this.memory = memory;
@@ -35,20 +47,17 @@ export class Blocks {
       }
     }
     const index = this.#findOne(words, owner);
-    if (index !== -1) return index;
-    rebuild(words, memory.geometry);
-    return this.#findOne(words, owner);
+    return index === -1 && this.#rebuildIfHidden(words) ? this.#findOne(words, owner) : index;
   }
 
   /** Takes a run of blocks; the index of its head, or -1 if no such run is free. */
   takeRun(count: number, places: Places = ANYWHERE): number {
     const words = this.memory.current();
     const owner = this.#join();
-    const index = this.#findRun(words, owner, count, places);
-    if (index !== -1) return index;
-    this.#count = 0;
-    rebuild(words, this.memory.geometry);
-    return this.#findRun(words, owner, count, places);
+    const find = () => this.#findRun(words, owner, count, places);
+    let index = find();
+    if (index === -1 && this.#show(words)) index = find();
+    return index === -1 && this.#rebuildIfHidden(words) ? find() : index;
   }
 
   /** Frees the run at a head that has a generation; false if it is freed already. */
@@ -140,8 +149,34 @@ export class Blocks {
 
   /** The block is free already: keeps it at hand, hidden, or shows it to all. */
   #hide(words: Int32Array, index: number): void {
-    if (this.#count < AT_HAND) this.#atHand[this.#count++] = index;
-    else settle(words, this.memory.geometry, index);
+    if (this.#count === AT_HAND) return settle(words, this.memory.geometry, index);
+    this.#atHand[this.#count++] = index;
+    const hider = words[HIDDEN]!;
+    if (hider !== this.#id && hider !== HIDDEN_BY_MANY) this.#sayHidden(words);
+  }
+
+  #sayHidden(words: Int32Array): void {
+    for (;;) {
+      const hider = Atomics.load(words, HIDDEN);
+      const both = hider === 0 || hider === this.#id ? this.#id : HIDDEN_BY_MANY;
+      if (Atomics.compareExchange(words, HIDDEN, hider, both) === hider) return;
+    }
+  }
+
+  /** Shows what we hide; false if that is nothing. */
+  #show(words: Int32Array): boolean {
+    if (this.#count === 0) return false;
+    while (this.#count > 0) settle(words, this.memory.geometry, this.#atHand[--this.#count]!);
+    return true;
+  }
+
+  /** Makes the index anew if others hide blocks; false if not. */
+  #rebuildIfHidden(words: Int32Array): boolean {
+    const hider = Atomics.load(words, HIDDEN);
+    if (hider === 0 || hider === this.#id) return false;
+    Atomics.store(words, HIDDEN, 0);
+    rebuild(words, this.memory.geometry);
+    return true;
   }
 
   #findOne(words: Int32Array, owner: number): number {

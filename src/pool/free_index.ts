@@ -114,26 +114,44 @@ export interface WrongBit {
   readonly value: boolean;
 }
 
+/** What a word of the index should be. */
+function truthOf(words: Int32Array, geometry: Geometry, level: number, word: number): number {
+  const { states, levels, levelWords, blocks } = geometry;
+  const first = word << 5;
+  const count = Math.min((level === 0 ? blocks : levelWords[level - 1]!) - first, 32);
+  const below = (level === 0 ? states : levels[level - 1]!) + first;
+  let truth = 0;
+  for (let i = 0; i < count; i++) {
+    const set = level === 0 ? (words[below + i]! & OWNER_MASK) !== 0 : words[below + i] === FULL;
+    if (set) truth |= 1 << i;
+  }
+  return truth;
+}
+
 /** Looks for bits that are wrong, level by level, as it goes: whoever sets them right may go on. */
 export function* wrongBits(words: Int32Array, geometry: Geometry): Generator<WrongBit> {
-  const { states, levels, levelWords, blocks } = geometry;
+  const { levels, levelWords } = geometry;
   for (let level = 0; level < levels.length; level++) {
-    const count = level === 0 ? blocks : levelWords[level - 1]!;
-    for (let index = 0; index < count; index++) {
-      const value = (words[levels[level]! + (index >>> 5)]! >>> (index & 31) & 1) === 1;
-      const below = level === 0 ? words[states + index]! & OWNER_MASK : 0;
-      const truth = level === 0 ? below !== 0 : words[levels[level - 1]! + index] === FULL;
-      if (value !== truth) yield { level, index, value };
+    for (let word = 0; word < levelWords[level]!; word++) {
+      const now = words[levels[level]! + word]!;
+      for (let wrong = now ^ truthOf(words, geometry, level, word); wrong !== 0;) {
+        const bit = lowestBit(wrong);
+        wrong &= wrong - 1;
+        yield { level, index: (word << 5) + bit, value: (now >>> bit & 1) === 1 };
+      }
     }
   }
 }
 
 /** Makes the index anew from the states, beside whoever uses it. */
 export function rebuild(words: Int32Array, geometry: Geometry): void {
+  const { blocks, levels, levelWords } = geometry;
   for (const { level, index } of wrongBits(words, geometry)) {
-    if (level === 0) settle(words, geometry, index);
+    if (index >= (level === 0 ? blocks : levelWords[level - 1]!)) {
+      setBit(words, geometry, level, index, false); // it stands for nothing
+    } else if (level === 0) settle(words, geometry, index);
     else {
-      const below = geometry.levels[level - 1]! + index;
+      const below = levels[level - 1]! + index;
       settleBit(words, geometry, level, index, () => Atomics.load(words, below) === FULL);
     }
   }

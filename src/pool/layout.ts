@@ -3,10 +3,10 @@
  * by the magic; all numbers are 32-bit words. Zeroed memory is a pool that nobody has named yet, with all
  * blocks free.
  *
- *   0            4            8            12           16           20           24           28     64
- *   +------------+------------+------------+------------+------------+------------+------------+------+
- *   | magic      | version    | block size | blocks     | boot       | namespace  | salt       | (0)  |
- *   +------------+------------+------------+------------+------------+------------+------------+------+
+ *   0            4            8            12           16           20           24           28           32
+ *   +------------+------------+------------+------------+------------+------------+------------+------------+
+ *   | magic      | version    | block size | blocks     | boot       | namespace  | salt       | hidden     |  (0)
+ *   +------------+------------+------------+------------+------------+------------+------------+------------+
  *   | owners: 256 pairs of thread number and identity; the first is nobody                            |
  *   +-------------------------------------------------------------------------------------------------+
  *   | states: one word a block                                                                        |
@@ -41,10 +41,14 @@
  *   has a later generation than the state that was read, so that the compare-and-swap fails.
  *
  * The index is a hint and may be wrong both ways. A bit that is 0 at a taken block costs the one who tries it
- * a failed compare-and-swap, and is put right then. A bit that is 1 at a free block hides it until somebody
- * finds nothing else: then the index is made anew from the states, before the pool counts as full. Threads
- * make use of that: what they free they hide and keep at hand, up to a few blocks. Whoever writes a bit
- * looks at what it stands for once more afterwards, and writes again if that has changed.
+ * a failed compare-and-swap, and is put right then. A bit that is 1 at a free block hides it. Threads make use
+ * of that: what they free they hide and keep at hand, up to a few blocks, and say so in `hidden`: a number
+ * of the one who does, or HIDDEN_BY_MANY. Whoever finds nothing shows what it hides itself; if others
+ * do, it sets `hidden` to 0 and makes the index anew from the states, before the pool counts as full. A thread
+ * first frees and then looks at `hidden`: either it finds 0 there, or the other one finds the block. What a
+ * thread that was killed has hidden without saying so, recover() shows.
+ *
+ * Whoever writes a bit looks at what it stands for once more afterwards, and writes again if that has changed.
  */
 
 /** "mmPL" in the byte order of the writer. */
@@ -64,6 +68,9 @@ export const BLOCKS_OFFSET: number = BLOCK_SIZE_OFFSET + WORD;
 export const BOOT_OFFSET: number = BLOCKS_OFFSET + WORD;
 export const NAMESPACE_OFFSET: number = BOOT_OFFSET + WORD;
 export const SALT_OFFSET: number = NAMESPACE_OFFSET + WORD;
+export const HIDDEN_OFFSET: number = SALT_OFFSET + WORD;
+/** Several threads hide blocks. */
+export const HIDDEN_BY_MANY = -1;
 export const OWNERS_OFFSET = 64;
 export const OWNER_LENGTH: number = 2 * WORD;
 /** Numbers of owners, with 0 for nobody. */
