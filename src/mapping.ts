@@ -633,12 +633,20 @@ export class Mapping implements Watched {
     const { file } = this.#holdings;
     const fileSize = file === undefined ? 0 : this.platform.fileInfo(file.fd).size;
     const end = this.offset + size;
-    // The file follows the map if the map ends where the file does; what lies behind is kept.
+    const oldEnd = this.offset + this.size;
+    const sealed = file !== undefined && this.platform.isShrinkSealed?.(file.fd) === true;
+    // The file follows the map if the map ends where the file does; what lies behind is kept. A sealed
+    // one keeps its size, and only what the map had of it is freed.
     const follows = file !== undefined &&
-      (end > fileSize || (size < this.size && this.offset + this.size >= fileSize));
+      (end > fileSize || (size < this.size && (sealed || oldEnd >= fileSize)));
     const growing = size > this.size;
+    const { platform } = this;
     const truncate = (to: number): void => {
-      if (follows) this.call(what, () => this.platform.truncate(file!.fd, to));
+      if (!follows) return;
+      this.call(what, () => {
+        if (!sealed || to > fileSize) platform.truncate(file!.fd, to);
+        else if (to < oldEnd) platform.punchHole!(file!.fd, to, oldEnd - to);
+      });
     };
     if (growing) truncate(end);
     try {

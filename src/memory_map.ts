@@ -237,7 +237,8 @@ export class MemoryMap implements Disposable {
    * Anonymous shared memory with a descriptor, which another process can open through
    * `/proc/PID/fd` or inherit
    * ({@link https://man7.org/linux/man-pages/man2/memfd_create.2.html | memfd_create(2)}). It can be
-   * resized. Linux.
+   * resized. It is sealed against becoming shorter, so that nobody who has it can take pages away: when
+   * the map shrinks, a hole takes the place of what was behind its end. Linux.
    *
    * @param size Bytes, at least 1.
    * @param options A name, huge pages.
@@ -274,6 +275,7 @@ export class MemoryMap implements Disposable {
       const file = { fd, close: () => system.closeDuplicate(fd) };
       try {
         system.truncate(fd, unit === undefined ? size : Math.ceil(size / unit) * unit);
+        system.sealShrink?.(fd);
         return new MemoryMap(what, {
           platform: system,
           size,

@@ -2,7 +2,7 @@
 import { describe, test } from "node:test";
 import fs from "node:fs";
 import process from "node:process";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   MemoryMap,
   MMapAllocationError,
@@ -20,6 +20,7 @@ import {
   fixtureResult,
   mappings,
   pattern,
+  skipEmulated,
   skipWithoutChildren,
   skipWithoutProc,
   utf8,
@@ -28,6 +29,8 @@ import { areaAt, hasFlag, pagesIn, skipOutsideLinux } from "./helpers_paging.ts"
 
 const page = pageSize();
 const skip = firstReason(skipOutsideLinux, skipWithoutProc);
+/** Where the emulated kernel has no seals. */
+const skipSealing = firstReason(skip, skipEmulated);
 let names = 0;
 
 /** A name that no other memfd of this process has. */
@@ -112,6 +115,31 @@ describe("MemoryMap.createMemfd()", () => {
     const O_CLOEXEC = 0o2000000;
     assertEquals(parseInt(flags ?? "0", 8) & O_CLOEXEC, O_CLOEXEC);
     assertEquals(hasFlag(map.addr, "dc"), true);
+  });
+  test("cannot be made shorter by anybody who has it", { skip: skipSealing }, () => {
+    const name = freshName();
+    using map = MemoryMap.createMemfd(4 * page, { name });
+    map.fill(7);
+    const descriptor = `/proc/self/fd/${descriptorsOf(fileOf(name))[0]}`;
+    for (const size of [0, page, 4 * page - 1]) {
+      const error = assertThrows(() => fs.truncateSync(descriptor, size), Error);
+      assertEquals((error as { code?: string }).code, "EPERM");
+    }
+    assertEquals([map.count(7), map.faults], [4 * page, 0]);
+  });
+  test("can be resized all the same: what it loses becomes zeros", { skip: skipSealing }, () => {
+    const name = freshName();
+    using map = MemoryMap.createMemfd(8 * page, { name });
+    map.fill(7);
+    using second = MemoryMap.createFileMapping(descriptorsOf(fileOf(name))[0]!, 0, 8 * page);
+    for (const size of [4 * page + 1, 3 * page, 3 * page + 5]) map.resize(size);
+    assertEquals(map.count(7), 3 * page);
+    assertEquals([second.count(7), second.count(0)], [3 * page, 5 * page]);
+    map.resize(16 * page);
+    assertEquals(map.count(0), 13 * page);
+    map.write("end", 16 * page - 3);
+    assertEquals(map.read(3, 16 * page - 3), utf8("end"));
+    assertEquals(second.faults, 0);
   });
   test("discards nothing, punches holes", { skip }, () => {
     using map = MemoryMap.createMemfd(4 * page);

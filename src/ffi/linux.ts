@@ -232,6 +232,9 @@ const slowSymbols = {
 
 const _SC_PAGESIZE = 30;
 const F_DUPFD_CLOEXEC = 1030;
+const F_ADD_SEALS = 1033;
+const F_GET_SEALS = 1034;
+const F_SEAL_SHRINK = 2;
 const AT_HWCAP = 16n;
 const AT_EMPTY_PATH = 0x1000n;
 /** Numbers of calls, which every architecture has its own. */
@@ -402,6 +405,13 @@ export function openLinux(runtime: Runtime): Platform {
       const flags = MFD_CLOEXEC | (hugePages ? MFD_HUGETLB : 0) |
         (sealable ? MFD_ALLOW_SEALING : 0);
       return check(libc.memfd_create(cString(name), flags), "memfd_create");
+    },
+    sealShrink(fd: number): void {
+      check(libc.fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), "fcntl");
+    },
+    isShrinkSealed(fd: number): boolean {
+      const seals = libc.fcntl(fd, F_GET_SEALS, 0);
+      return seals !== -1 && (seals & F_SEAL_SHRINK) !== 0; // -1: nothing that can be sealed
     },
     openNamed(name: string, options: NamedOptions): NamedMemory {
       return openNamed(linux, name, options);

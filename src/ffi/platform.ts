@@ -249,6 +249,10 @@ export interface Platform {
   lockFile(fd: number, exclusive: boolean): boolean;
   /** Anonymous shared memory with a descriptor. */
   memfd?(name: string, options: MemfdOptions): number;
+  /** Keeps everybody, for good, from making such memory shorter. */
+  sealShrink?(fd: number): void;
+  /** Whether a file is sealed so. */
+  isShrinkSealed?(fd: number): boolean;
   /** Opens, or creates, the shared memory of a name. */
   openNamed?(name: string, options: NamedOptions): NamedMemory;
   /** Takes a name of shared memory away; who has it mapped keeps it. */
