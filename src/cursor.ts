@@ -359,7 +359,8 @@ export class Cursor {
    * seeking may be mixed with it; what was not asked for was not read.
    *
    * The lines are **views of the map, not copies**: they show what is written there later, and are
-   * empty once the map is closed or resized. `slice()` keeps one.
+   * empty once the map is closed or resized. `slice()` keeps one. (Of maps of files they are copies
+   * where no fault guard is active: see `guardStatus()`.)
    *
    * @throws {MMapProtectionError} If the bytes may not be read; from the iterator.
    * @throws {MMapInvalidParameterError} If a line is longer than one ArrayBuffer can be (4 GiB in
@@ -539,6 +540,8 @@ export class Cursor {
     const size = this.#size("read a line of");
     const start = this.#position;
     if (start >= size) return undefined;
+    // Where no guard is a view must not be touched: a page of the file may be gone.
+    if (this.#mapping.checked) return this.readLine();
 
     let searched = start;
     if (this.#windowHolds(start)) {

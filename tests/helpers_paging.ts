@@ -10,7 +10,7 @@ import path from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { assertEquals, assertInstanceOf, assertMatch, assertStrictEquals } from "@std/assert";
-import { runtimeName, type Skip, tempDir } from "./helpers.ts";
+import { runtimeName, type Skip, type TempDir, tempDir } from "./helpers.ts";
 
 /** Tests of what only Linux does. */
 export const skipOutsideLinux: Skip = process.platform === "linux" ? false : "needs Linux";
@@ -97,11 +97,28 @@ export interface Tmpfs extends Disposable {
 
 /** Mounts a file system in memory; `using` unmounts it. */
 export function mountTmpfs(bytes: number): Tmpfs {
-  const dir = tempDir();
-  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", `size=${bytes}`, "tmpfs", dir.path]);
+  return mount(tempDir(), ["-t", "tmpfs", "-o", `size=${bytes}`, "tmpfs"]);
+}
+
+/** A small ext4 file system, in an image that goes away with it. */
+export function mountExt4(bytes: number): Tmpfs {
+  const images = tempDir();
+  const image = images.file("image", "");
+  fs.truncateSync(image, bytes);
+  const made = spawnSync("mkfs.ext4", ["-q", "-F", image]);
+  try {
+    if (made.status !== 0) throw new Error(`Cannot make an ext4 file system: ${made.stderr}`);
+    return mount(tempDir(), ["-o", "loop", image]);
+  } finally {
+    images[Symbol.dispose](); // the mount keeps the image
+  }
+}
+
+function mount(dir: TempDir, args: readonly string[]): Tmpfs {
+  const mounted = spawnSync("mount", [...args, dir.path]);
   if (mounted.status !== 0) {
     dir[Symbol.dispose]();
-    throw new Error(`Cannot mount a tmpfs: ${mounted.stderr}`);
+    throw new Error(`Cannot mount ${args.at(-1)}: ${mounted.stderr}`);
   }
   return {
     path: dir.path,
@@ -116,6 +133,16 @@ export function mountTmpfs(bytes: number): Tmpfs {
 }
 
 let mounts: boolean | undefined;
+
+/** Tests that fill a small ext4 file system of their own. */
+export function skipWithoutExt4(): Skip {
+  try {
+    mountExt4(16 << 20)[Symbol.dispose]();
+    return false;
+  } catch {
+    return "needs mkfs.ext4, and the right to mount an image";
+  }
+}
 
 /** Tests that fill a small file system of their own. */
 export function skipWithoutMount(): Skip {
