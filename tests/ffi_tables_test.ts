@@ -81,7 +81,6 @@ const linux: System = {
   name: "Linux",
   sources: [
     "linux.ts",
-    "linux_copies.ts",
     "linux_native.ts",
     "linux_stats.ts",
     "linux_named.ts",
@@ -126,7 +125,6 @@ int open(const char *, int, ...);
 int posix_fallocate(int, off_t, off_t);
 int prctl(int, ...);
 ssize_t process_vm_readv(pid_t, const struct iovec *, unsigned long, const struct iovec *, unsigned long, unsigned long);
-ssize_t process_vm_writev(pid_t, const struct iovec *, unsigned long, const struct iovec *, unsigned long, unsigned long);
 ssize_t read(int, void *, size_t);
 ssize_t readlink(const char *, char *, size_t);
 long syscall(long, ...);
@@ -175,7 +173,6 @@ long syscall(long, ...);
     F_ADD_SEALS: 1033,
     F_GET_SEALS: 1034,
     F_SEAL_SHRINK: 2,
-    EFAULT: 14,
     AT_EMPTY_PATH: 0x1000,
     AT_HWCAP: 16,
     STATX_TYPE: 0x1,
@@ -250,6 +247,8 @@ const darwin: System = {
     "errno.h",
     "fcntl.h",
     "libproc.h",
+    "mach/mach_traps.h",
+    "mach/mach_vm.h",
     "mach/vm_inherit.h",
     "os/clock.h",
     "os/os_sync_wait_on_address.h",
@@ -267,6 +266,8 @@ const darwin: System = {
   prototypes: `${posixPrototypes}
 int *__error(void);
 pid_t getpid(void);
+kern_return_t mach_vm_read_overwrite(vm_map_read_t, mach_vm_address_t, mach_vm_size_t, mach_vm_address_t, mach_vm_size_t *);
+mach_port_t task_self_trap(void);
 int kill(pid_t, int);
 int os_sync_wait_on_address_with_timeout(void *, uint64_t, size_t, os_sync_wait_on_address_flags_t, os_clockid_t, uint64_t);
 int os_sync_wake_by_address_all(void *, size_t, os_sync_wake_by_address_flags_t);
@@ -504,6 +505,11 @@ const arithmetic: Readonly<Record<string, string>> = {
   pid_t: "i32",
   pthread_t: "usize",
   uint64_t: "usize",
+  kern_return_t: "i32",
+  mach_port_t: "u32",
+  vm_map_read_t: "u32",
+  mach_vm_address_t: "usize",
+  mach_vm_size_t: "usize",
   os_clockid_t: "u32",
   os_sync_wait_on_address_flags_t: "u32",
   os_sync_wake_by_address_flags_t: "u32",
@@ -706,7 +712,6 @@ const systemCalls: Readonly<Record<string, readonly [x64: number, arm64: number]
   munmap: [11, 215],
   prctl: [157, 167],
   process_vm_readv: [310, 270],
-  process_vm_writev: [311, 271],
   rt_sigaction: [13, 134],
   statx: [332, 291],
   tkill: [200, 130],

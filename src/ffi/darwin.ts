@@ -1,4 +1,5 @@
 /** macOS: libSystem's calls and the kernel's constants. Written to the documented ABI; not run yet. */
+import { checkedCopies } from "./checked_copies.ts";
 import { errnoName } from "./errno.ts";
 import { openNamed, type ShmCalls, shmName } from "./darwin_named.ts";
 import {
@@ -19,7 +20,13 @@ import {
   posixMemory,
   posixSymbols,
 } from "./posix.ts";
-import { host, type OffThreadFunctions, type OffThreadResult, type Runtime } from "./runtime.ts";
+import {
+  host,
+  type OffThreadFunctions,
+  type OffThreadResult,
+  type Runtime,
+  STABLE_LENGTH,
+} from "./runtime.ts";
 
 /** From `sys/mman.h` of the macOS SDK. What Darwin lacks has a bit or a number that it never uses. */
 export const darwinConstants: Constants = {
@@ -110,6 +117,22 @@ const symbols = {
       "buffer", // const char *name
     ],
     result: "i32", // int: 0, or -1 and errno
+  },
+  /** {@link https://developer.apple.com/documentation/kernel/1402127-mach_vm_read_overwrite | mach_vm_read_overwrite} */
+  mach_vm_read_overwrite: {
+    parameters: [
+      "u32", //    vm_map_read_t target_task
+      "usize", //  mach_vm_address_t address
+      "usize", //  mach_vm_size_t size
+      "usize", //  mach_vm_address_t data
+      "buffer", // mach_vm_size_t *outsize
+    ],
+    result: "i32", // kern_return_t: KERN_SUCCESS (0), or why not
+  },
+  /** The function behind the macro `mach_task_self()` of `mach/mach_init.h`. */
+  task_self_trap: {
+    parameters: [],
+    result: "u32", // mach_port_t: this process
   },
   /** {@link https://keith.github.io/xcode-man-pages/minherit.2.html | minherit(2)} */
   minherit: {
@@ -238,6 +261,8 @@ export function openDarwin(runtime: Runtime): Platform {
     truncate: (fd, size) => darwin.truncate(fd, size),
     closeDuplicate: (fd) => darwin.closeDuplicate(fd),
   };
+  let self: number | undefined;
+  const copied = new BigUint64Array(STABLE_LENGTH / 8);
   const darwin: Platform = {
     name: "macOS",
     runtime,
@@ -260,6 +285,13 @@ export function openDarwin(runtime: Runtime): Platform {
       const how = inherited ? VM_INHERIT_COPY : VM_INHERIT_NONE;
       check(libc.minherit(address, BigInt(length), how), "minherit");
     },
+
+    ...checkedCopies(runtime, (from, to, length) => {
+      const task = self ??= libc.task_self_trap();
+      const failure = libc.mach_vm_read_overwrite(task, from, BigInt(length), to, copied);
+      // It copies all or nothing: the caller asks for the pages one by one.
+      return failure === 0 ? length : 0;
+    }),
 
     fileInfo(fd: number): FileInfo {
       check(fstat(fd, stat), "fstat");

@@ -3,7 +3,7 @@
  * with the result, so that nothing can change it in between, and memory functions that libc lacks.
  */
 import { withStubLibrary } from "../guard/stub.ts";
-import { type Functions, host, type Runtime } from "./runtime.ts";
+import { type Functions, host, type Runtime, STABLE_LENGTH } from "./runtime.ts";
 
 /** Doubles at the border: the cheapest type in all three runtimes, exact up to 2^53. */
 const nativeSymbols = {
@@ -49,8 +49,7 @@ type Call =
   | "munlockall"
   | "munmap"
   | "prctl"
-  | "process_vm_readv"
-  | "process_vm_writev";
+  | "process_vm_readv";
 
 /** From the kernel's `syscall_64.tbl`. */
 const x64: Readonly<Record<Call, number>> = {
@@ -75,7 +74,6 @@ const x64: Readonly<Record<Call, number>> = {
   munmap: 11,
   prctl: 157,
   process_vm_readv: 310,
-  process_vm_writev: 311,
 };
 
 /** From the kernel's `asm-generic/unistd.h`. */
@@ -101,22 +99,10 @@ const arm64: Readonly<Record<Call, number>> = {
   munmap: 215,
   prctl: 167,
   process_vm_readv: 270,
-  process_vm_writev: 271,
 };
 
-/** Views of at least so many bytes lie outside of the engine's heap, where nothing moves them. */
-export const STABLE_LENGTH = 128;
 /** Bytes of structures that pass through memory of our own because they are shorter. */
 const SCRATCH_LENGTH = 4096;
-
-type ProcessCopy = (
-  pid: number,
-  here: bigint,
-  hereCount: bigint,
-  there: bigint,
-  thereCount: bigint,
-  flags: bigint,
-) => number;
 
 /** libc's functions of the same names, as the kernel's calls; {@link NativeCalls.errno} tells why one failed. */
 export interface NativeCalls {
@@ -146,8 +132,14 @@ export interface NativeCalls {
     length: bigint,
     text: ArrayBufferView | null,
   ): number;
-  process_vm_readv: ProcessCopy;
-  process_vm_writev: ProcessCopy;
+  process_vm_readv(
+    pid: number,
+    local: bigint,
+    localCount: bigint,
+    remote: bigint,
+    remoteCount: bigint,
+    flags: bigint,
+  ): number;
   memfd_create(name: ArrayBufferView | null, flags: number): number;
   close(fd: number): number;
   syscall(
@@ -220,24 +212,14 @@ export function nativeCalls(native: Native, runtime: Runtime): NativeCalls {
         (at) =>
           call(numbers.prctl, operation, Number(attribute), Number(address), Number(length), at),
       ),
-    process_vm_readv: (pid, here, n, there, m, flags) =>
+    process_vm_readv: (pid, local, localCount, remote, remoteCount, flags) =>
       call(
         numbers.process_vm_readv,
         pid,
-        Number(here),
-        Number(n),
-        Number(there),
-        Number(m),
-        Number(flags),
-      ),
-    process_vm_writev: (pid, here, n, there, m, flags) =>
-      call(
-        numbers.process_vm_writev,
-        pid,
-        Number(here),
-        Number(n),
-        Number(there),
-        Number(m),
+        Number(local),
+        Number(localCount),
+        Number(remote),
+        Number(remoteCount),
         Number(flags),
       ),
     memfd_create: (name, flags) => through(name, (at) => call(numbers.memfd_create, at, flags)),

@@ -56,6 +56,9 @@ export type OffThreadFunctions<T extends SymbolTable> = {
   readonly [K in keyof T]: (...args: Arguments<T[K]["parameters"]>) => Promise<OffThreadResult>;
 };
 
+/** Views of at least so many bytes lie outside of the engine's heap, where nothing moves them. */
+export const STABLE_LENGTH = 128;
+
 /** One JavaScript runtime's foreign function interface. */
 export interface Runtime {
   /** As users call it. */

@@ -17,6 +17,7 @@ import type {
 import type { OffThreadFunctions, OffThreadResult, Runtime } from "./runtime.ts";
 import { CURRENT_PROCESS, HANDLE_BASE, openDescriptors } from "./windows_handles.ts";
 import { isSection, openNamed, SECTION_BASE, unlinkNamed } from "./windows_named.ts";
+import { checkedCopies } from "./checked_copies.ts";
 import {
   crtSymbols,
   crtViewSymbols,
@@ -564,6 +565,11 @@ export function openWindows(runtime: Runtime): Platform {
         check(ok, "ReadProcessMemory");
       }
     },
+    ...checkedCopies(runtime, (from, to, length) => {
+      // It tells nothing of a part that it has copied: the caller asks for the pages one by one.
+      const size = BigInt(length);
+      return kernel32.ReadProcessMemory(CURRENT_PROCESS, from, to, size, 0n) === 0 ? 0 : length;
+    }),
     stats(address: bigint, length: number): MemoryStats {
       const stats = { mapped: 0, resident: 0, shared: 0, swapped: 0, huge: 0 };
       forPages(address, length, (bits) => {
