@@ -9,7 +9,7 @@ export function show(value: unknown): string {
     case "bigint":
       return `${value}n`;
     case "function":
-      return `function ${value.name}`;
+      return typeof value.name === "string" ? `function ${value.name}` : "a function";
     case "object":
       return value === null ? "null" : "an object";
     default:

@@ -8,7 +8,7 @@
 import { allocateAsync, type AsyncOptions, msyncAsync, prefaultAsync } from "./background.ts";
 import { checkBits, checkInteger, checkName, checkOptionKeys, checkSignal, show } from "./check.ts";
 import { Cursor } from "./cursor.ts";
-import { MMapAllocationError, MMapInvalidParameterError } from "./errors.ts";
+import { MMapAllocationError, MMapClosedError, MMapInvalidParameterError } from "./errors.ts";
 import { explain } from "./explain.ts";
 import { hostConstants, platform } from "./ffi/host.ts";
 import * as gather from "./gather.ts";
@@ -912,26 +912,41 @@ export class MemoryMap implements Disposable {
       );
     }
     const unit = type.BYTES_PER_ELEMENT;
-    map.use(`view as ${type.name}`, byteOffset, 0, 0);
+    const name = typeof type.name === "string" ? type.name : "a typed array";
+    if (!Number.isSafeInteger(unit) || unit < 1) {
+      throw new MMapInvalidParameterError(
+        `Cannot view a map as ${name}: its BYTES_PER_ELEMENT is ${show(unit)}`,
+      );
+    }
+    const verb = `view as ${name}`;
+    map.use(verb, byteOffset, 0, 0);
     const left = map.size - byteOffset;
     if (length === undefined && left % unit !== 0) {
       throw new MMapInvalidParameterError(
-        `Cannot view ${left} bytes at offset ${byteOffset} as ${type.name}: they are not a ` +
+        `Cannot view ${left} bytes at offset ${byteOffset} as ${name}: they are not a ` +
           `multiple of ${unit} bytes; give a length in elements`,
       );
     }
     const elements = length ?? left / unit;
     checkInteger("a length in elements", elements, 0);
-    map.use(`view as ${type.name}`, byteOffset, elements * unit, 0);
+    map.use(verb, byteOffset, elements * unit, 0);
     // Checked on the address: a map may start anywhere in a page of its file.
     if ((map.addr + BigInt(byteOffset)) % BigInt(unit) !== 0n) {
       throw new MMapInvalidParameterError(
-        `Cannot view offset ${byteOffset} as ${type.name}: ${map.offset + byteOffset} is not a ` +
+        `Cannot view offset ${byteOffset} as ${name}: ${map.offset + byteOffset} is not a ` +
           `multiple of ${unit} bytes; use another offset, or asDataView()`,
       );
     }
     const { buffer, start } = map.publicBuffer(byteOffset, elements * unit, unit);
-    return new type(buffer, byteOffset - start, elements);
+    const { version } = map;
+    try {
+      return new type(buffer, byteOffset - start, elements);
+    } catch (error) {
+      // A constructor of the user's may have closed or resized the map before it made the view.
+      map.use(verb, byteOffset, elements * unit, 0);
+      if (map.version === version) throw error;
+      throw new MMapClosedError(`Cannot ${verb}: the map was resized meanwhile`, { cause: error });
+    }
   }
 
   /**
@@ -1293,12 +1308,14 @@ export class MemoryMap implements Disposable {
     otherOffset: number = 0,
     length?: number,
   ): number {
-    if (!(other instanceof MemoryMap) && !ArrayBuffer.isView(other)) {
+    // What only claims to be one, such as a Proxy, is none.
+    const isMap = typeof other === "object" && other !== null && #map in other;
+    if (!isMap && !ArrayBuffer.isView(other)) {
       throw new MMapInvalidParameterError(
         `Cannot compare a map with ${show(other)}: give a MemoryMap, a typed array or a DataView`,
       );
     }
-    const bytes = other instanceof MemoryMap ? other.#map : other;
+    const bytes = isMap ? (other as MemoryMap).#map : other as ArrayBufferView;
     return memory.compare(this.#map, bytes, offset, otherOffset, length);
   }
 

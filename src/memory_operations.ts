@@ -40,6 +40,10 @@ const viewBuffer = getterOf(DataView.prototype, "buffer");
 const viewOffset = getterOf(DataView.prototype, "byteOffset");
 const viewLength = getterOf(DataView.prototype, "byteLength");
 
+const bufferLengths = [ArrayBuffer, SharedArrayBuffer].map(({ prototype }) =>
+  getterOf(prototype, "byteLength")
+);
+
 /** The true length of a byte array that the user may have tampered with. */
 export function lengthOf(bytes: Uint8Array): number {
   return arrayLength.call(bytes) as number;
@@ -52,7 +56,21 @@ export function setBytes(target: Uint8Array, source: Uint8Array, at: number = 0)
 
 /** A byte array as it is, for {@link lengthOf} and {@link setBytes} only; else {@link asBytes}. */
 export function asByteArray(data: ArrayBufferView | ArrayBufferLike): Uint8Array {
-  return data instanceof Uint8Array ? data : asBytes(data);
+  // A Proxy of one is no view.
+  return ArrayBuffer.isView(data) && data instanceof Uint8Array ? data : asBytes(data);
+}
+
+/** Whether it is a buffer, and not only something that claims to be one. */
+function isBuffer(data: unknown): data is ArrayBufferLike {
+  for (const length of bufferLengths) {
+    try {
+      length.call(data);
+      return true;
+    } catch {
+      // the other kind, or nothing of that sort
+    }
+  }
+  return false;
 }
 
 /** The bytes of any view or buffer, as a fresh view without anything of the user's on it. */
@@ -72,7 +90,7 @@ export function asBytes(data: ArrayBufferView | ArrayBufferLike): Uint8Array<Arr
       length,
     );
   }
-  if (data instanceof ArrayBuffer || data instanceof SharedArrayBuffer) return new Uint8Array(data);
+  if (isBuffer(data)) return new Uint8Array(data);
   throw new MMapInvalidParameterError(
     `Cannot take bytes from ${
       show(data)
