@@ -33,7 +33,7 @@ export interface AsyncOptions {
 async function inPieces<R extends Pages>(
   map: Mapping,
   what: string,
-  ranges: readonly R[],
+  rangesNow: () => readonly R[],
   piece: number | typeof POPULATE_PIECE,
   { signal }: AsyncOptions,
   step: (address: bigint, length: number, range: R) => Promise<void>,
@@ -41,6 +41,8 @@ async function inPieces<R extends Pages>(
 ): Promise<void> {
   checkSignal(signal);
   signal?.throwIfAborted();
+  // After the last look at anything of the user's, which may have closed the map.
+  const ranges = rangesNow();
   const { generation } = map;
   let wanted = typeof piece === "number" ? piece : piece.first;
   await map.pinned(async () => {
@@ -87,12 +89,11 @@ export async function prefaultAsync(
   length: number,
   options: AsyncOptions,
 ): Promise<void> {
-  const ranges = populating(map, offset, length);
   const populate = map.platform.populateAsync;
   await inPieces(
     map,
     `Cannot prefault ${length} bytes at offset ${offset}`,
-    ranges,
+    () => populating(map, offset, length),
     POPULATE_PIECE,
     options,
     populate === undefined
@@ -122,12 +123,14 @@ export async function msyncAsync(
   length: number,
   options: AsyncOptions,
 ): Promise<void> {
-  const pages = map.pagesAround("flush", offset, length);
-  map.intact("flush", offset, length, map.platform.constants.PROT_WRITE);
   await inPieces(
     map,
     `Cannot flush ${length} bytes at offset ${offset}`,
-    pages === undefined ? [] : [pages],
+    () => {
+      const pages = map.pagesAround("flush", offset, length);
+      map.intact("flush", offset, length, map.platform.constants.PROT_WRITE);
+      return pages === undefined ? [] : [pages];
+    },
     FLUSH_PIECE,
     options,
     (address, size) => map.platform.syncAsync(address, size, flags, map.fd),

@@ -359,8 +359,7 @@ export class Cursor {
    * seeking may be mixed with it; what was not asked for was not read.
    *
    * The lines are **views of the map, not copies**: they show what is written there later, and are
-   * empty once the map is closed or resized. `slice()` keeps one. (Of maps of files they are copies
-   * where no fault guard is active: see `guardStatus()`.)
+   * empty once the map is closed or resized. `slice()` keeps one.
    *
    * @throws {MMapProtectionError} If the bytes may not be read; from the iterator.
    * @throws {MMapInvalidParameterError} If a line is longer than one ArrayBuffer can be (4 GiB in
@@ -540,8 +539,7 @@ export class Cursor {
     const size = this.#size("read a line of");
     const start = this.#position;
     if (start >= size) return undefined;
-    // Where no guard is a view must not be touched: a page of the file may be gone.
-    if (this.#mapping.checked) return this.readLine();
+    if (this.#mapping.checked) return this.#nextCheckedLine(start);
 
     let searched = start;
     if (this.#windowHolds(start)) {
@@ -565,6 +563,12 @@ export class Cursor {
     this.#mapping.intact("read", start, end - start, PROT_READ);
     this.#position = end;
     return this.#window.subarray(start - this.#windowStart, end - this.#windowStart);
+  }
+
+  /** The same where no guard is: a view is not touched before the system has found its pages there. */
+  #nextCheckedLine(start: number): Uint8Array {
+    const { length } = this.readLine();
+    return this.#map.asTypedArray(Uint8Array, start, length);
   }
 
   /** Whether the byte at `offset` is in the window, and may still be touched there. */

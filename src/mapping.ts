@@ -722,8 +722,9 @@ export class Mapping implements Watched {
 
   #mirrored = false;
 
-  /** Keeps the pages mapped, even through `close()`, until `operation` is over. */
+  /** Keeps the pages of an open map mapped, even through `close()`, until `operation` is over. */
   async pinned<T>(operation: () => Promise<T>): Promise<T> {
+    this.use("work on", 0, 0, 0);
     this.#pins++;
     try {
       return await operation();
