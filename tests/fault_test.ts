@@ -33,6 +33,7 @@ const survived = [
   "every method",
   "every promise and stream",
   "arrays",
+  "rings and a journal",
   "cut by another process in a hot loop",
   "written where it is read-only",
   "touched where nothing is allowed",

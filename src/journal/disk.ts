@@ -39,8 +39,14 @@ class MappedSegment implements SegmentFile {
     this.#crc = crc32cOf(this.bytes, map.addr);
   }
 
+  /** Throws if a page of the file was lost. */
+  #whole(): void {
+    if (mappingOf(this.#map).touched[0] !== 0) this.#map.checkFaults();
+  }
+
   put(offset: number, bytes: Uint8Array): void {
     this.bytes.set(bytes, offset);
+    this.#whole();
   }
 
   putWord(offset: number, value: number): void {
@@ -57,7 +63,9 @@ class MappedSegment implements SegmentFile {
   }
 
   acquire(offset: number): number {
-    return Atomics.load(this.words, offset / 4);
+    const word = Atomics.load(this.words, offset / 4);
+    this.#whole();
+    return word;
   }
 
   zero(offset: number, length: number): void {
@@ -65,7 +73,9 @@ class MappedSegment implements SegmentFile {
   }
 
   crc(offset: number, length: number): number {
-    return this.#crc(offset, length) | 0;
+    const crc = this.#crc(offset, length) | 0;
+    this.#whole();
+    return crc;
   }
 
   flush(offset: number, length: number): void {

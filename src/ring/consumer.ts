@@ -102,7 +102,9 @@ export class Consumer {
         words[TAKEN] = this.#taken; // before anybody sees the message: nobody gets it twice
         if (type !== PADDING) {
           count++;
-          handler(this.#scratch.view(at + BYTES_OFFSET / WORD, length - BYTES_OFFSET), type);
+          const message = this.#scratch.view(at + BYTES_OFFSET / WORD, length - BYTES_OFFSET);
+          this.#ring.whole();
+          handler(message, type);
           if (this.#words.length === 0) break; // it has closed the queue
         }
         if ((this.#taken - this.#head | 0) >= quarter) this.#release();
@@ -111,6 +113,7 @@ export class Consumer {
       this.#isReading = false;
       this.#release();
     }
+    this.#ring.whole();
     if (count > 0) this.#missed = undefined;
     else if (++this.#misses % LOOK_EVERY === 0) this.#lookForTheDead();
     return count;
@@ -141,6 +144,7 @@ export class Consumer {
     for (;;) {
       const at = DATA + ((this.#taken & this.#capacity - 1) >> 2);
       const length = Atomics.load(words, at);
+      this.#ring.whole();
       if (length <= 0) return false;
       if (words[at + TYPE] !== PADDING) return true;
       this.#taken = this.#after(this.#taken, length);

@@ -76,6 +76,7 @@ export class Producer {
     if (!this.claim(length)) return false;
     setBytes(this.#bytes, message, this.#at + BYTES_OFFSET);
     this.commit(length, type);
+    this.#ring.whole();
     return true;
   }
 
@@ -94,6 +95,7 @@ export class Producer {
       const end = tail + padding + size | 0;
       if ((end - words[ROOM]! | 0) > capacity && !this.#findRoom(end)) {
         words[this.#announcement] = 0;
+        this.#ring.whole();
         return false;
       }
       words[this.#announcement] = tail | ANNOUNCED;
@@ -164,6 +166,7 @@ export class Producer {
   /** Waits for room for what is claimed: see the end of the proof. */
   #awaitRoom(end: number): void {
     while (!this.#findRoom(end)) {
+      this.#ring.whole();
       this.#ring.platform.wait(this.#ring.address(HEAD), Atomics.load(this.#words, HEAD), 1);
     }
   }

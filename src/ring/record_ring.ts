@@ -236,6 +236,7 @@ export class RecordRing implements Disposable, Iterable<Uint8Array<ArrayBuffer>>
     words[COUNT] = this.#stored = stored === capacity ? capacity : stored + 1;
     counters?.finish(total);
     this.#next = next;
+    this.#whole();
   }
 
   /**
@@ -312,6 +313,12 @@ export class RecordRing implements Disposable, Iterable<Uint8Array<ArrayBuffer>>
   #look(): void {
     if (this.#words.length === 0) throw closed("Cannot read a closed RecordRing");
     this.#progress.look();
+    this.#whole();
+  }
+
+  /** Throws if a page of the file was lost. */
+  #whole(): void {
+    if (this.#mapping.touched[0] !== 0) this.#map.checkFaults();
   }
 
   /** Copies a record by its number; whether the copy is whole. */
