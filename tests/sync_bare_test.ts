@@ -7,10 +7,10 @@ import { assert, assertEquals } from "@std/assert";
 import { firstReason, runtimeName, skipWithoutChildren } from "./helpers.ts";
 import { skipOutsideLinux } from "./helpers_paging.ts";
 import { ask, type Peer, sharedFile, startPeer, within } from "./helpers_sync.ts";
+import { count, type Counting, SECONDS } from "./sync_stress.ts";
 
 const skip = firstReason(skipOutsideLinux, skipWithoutChildren());
 const environment = { SYNC_BARE: "1" };
-const WORDS = 8192;
 
 function start(name: string, args: readonly (string | number)[]): Peer {
   return startPeer(name, args, runtimeName, environment);
@@ -19,18 +19,11 @@ function start(name: string, args: readonly (string | number)[]): Peer {
 describe("Without owners in the kernel", { skip }, () => {
   for (const kind of ["mutex", "rwlock", "semaphore"]) {
     test(`4 processes count to 4000 under a ${kind}`, async () => {
-      using file = sharedFile();
-      const peers = ["sync", "sync", "sync", "async"].map((how) =>
-        start("sync_count.ts", [file.path, kind, how === "sync" ? 1300 : 100, how, 4])
-      );
-      try {
-        const lines = Promise.all(peers.map((peer) => peer.line()));
-        const counted = (await within(60, "counting", lines)).map((line) => JSON.parse(line));
-        assertEquals(counted.map(({ wrong }) => wrong), [0, 0, 0, 0]);
-        assertEquals([...file.map.asTypedArray(Int32Array, WORDS, 2)], [4000, 4000]);
-      } finally {
-        await Promise.all(peers.map((peer) => peer[Symbol.asyncDispose]()));
-      }
+      const forms = ["sync", "sync", "sync", "async"] as const;
+      const counting = forms.map((
+        form,
+      ): Counting => [runtimeName, form === "sync" ? 1300 : 100, form]);
+      await count(kind, counting, SECONDS, environment);
     });
   }
   test("a dead holder's lock is recovered within milliseconds", async () => {

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { assertEquals } from "@std/assert";
 import { MMapClosedError, MMapInvalidParameterError } from "../mod.ts";
 import { Barrier } from "../src/sync/mod.ts";
-import { assertRefused, firstReason, skipWithoutChildren } from "./helpers.ts";
+import { assertRefused, firstReason, runtimeName, skipWithoutChildren } from "./helpers.ts";
 import { assertRefusedLater } from "./helpers_paging.ts";
 import {
   ask,
@@ -12,9 +12,9 @@ import {
   sharedMemory,
   skipWithoutSync,
   startPeer,
-  startThread,
   within,
 } from "./helpers_sync.ts";
+import { keepStep } from "./sync_stress.ts";
 
 const skip = skipWithoutSync;
 const skipPeers = firstReason(skip, skipWithoutChildren());
@@ -51,24 +51,16 @@ describe("Barrier", { skip }, () => {
     barrier[Symbol.dispose]();
   });
   test("keeps 4 threads in step for 500 phases", async () => {
-    using file = sharedFile();
-    const threads = Array.from(
-      { length: 4 },
-      (_, i) =>
-        startThread("sync_steps.ts", { file: file.path, parties: 4, phases: 500, party: i }),
-    );
-    try {
-      const results = Promise.all(threads.map((thread) => thread.message()));
-      assertEquals(await within(60, "500 phases", results), [0, 0, 0, 0]);
-    } finally {
-      await Promise.all(threads.map((thread) => thread.terminate()));
-    }
+    await keepStep(500, ["thread", "thread", "thread", "thread"]);
   });
 });
 
 describe("Barrier between processes", { skip: skipPeers }, () => {
   const arrive = { do: "arrive", of: 2 };
 
+  test("keeps 4 processes in step for 500 phases", async () => {
+    await keepStep(500, Array.from({ length: 4 }, () => runtimeName));
+  });
   test("lets both through when the second has arrived, again and again", async () => {
     using file = sharedFile();
     const barrier = new Barrier(file.map, 0, 2);

@@ -9,7 +9,7 @@ import {
   PROT_NONE,
 } from "../mod.ts";
 import { waitForChange, waitForChangeAsync, wake } from "../src/sync/mod.ts";
-import { assertRefused, firstReason, skipWithoutChildren } from "./helpers.ts";
+import { assertRefused, firstReason, runtimeName, skipWithoutChildren } from "./helpers.ts";
 import { assertRefusedLater } from "./helpers_paging.ts";
 import {
   ask,
@@ -19,9 +19,9 @@ import {
   sharedMemory,
   skipWithoutSync,
   startPeer,
-  startThread,
   within,
 } from "./helpers_sync.ts";
+import { takeTurns } from "./sync_stress.ts";
 
 const skip = skipWithoutSync;
 const skipPeers = firstReason(skip, skipWithoutChildren());
@@ -180,18 +180,11 @@ describe("wake() between threads and processes", { skip: skipPeers }, () => {
     await ask(peer, { do: "store", at: 4, value: 10 });
     assertEquals(await within(10, "waking", later), true);
   });
-  test("loses none of 20000 waits of two threads that take turns", async () => {
-    using file = sharedFile();
-    const turns = 20_000;
-    const threads = [0, 1].map((party) =>
-      startThread("sync_turns.ts", { file: file.path, turns, party })
-    );
-    try {
-      const results = Promise.all(threads.map((thread) => thread.message()));
-      assertEquals(await within(60, `${turns} turns`, results), ["done", "done"]);
-      assertEquals(file.map.asTypedArray(Int32Array, 0, 1)[0], turns);
-    } finally {
-      await Promise.all(threads.map((thread) => thread.terminate()));
-    }
-  });
+  for (const how of ["change", "changeAsync"] as const) {
+    const turns = how === "change" ? 20_000 : 2000;
+    test(`loses none of ${turns} waits of two who take turns (${how})`, async () => {
+      await takeTurns(how, turns, ["thread", "thread"]);
+      await takeTurns(how, turns, [runtimeName, runtimeName]);
+    });
+  }
 });

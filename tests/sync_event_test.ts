@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import { MMapClosedError, MMapInvalidParameterError } from "../mod.ts";
 import { Event } from "../src/sync/mod.ts";
-import { assertRefused, firstReason, skipWithoutChildren } from "./helpers.ts";
+import { assertRefused, firstReason, runtimeName, skipWithoutChildren } from "./helpers.ts";
 import { assertRefusedLater } from "./helpers_paging.ts";
 import {
   ask,
@@ -14,6 +14,7 @@ import {
   startPeer,
   within,
 } from "./helpers_sync.ts";
+import { takeTurns } from "./sync_stress.ts";
 
 const skip = skipWithoutSync;
 const skipPeers = firstReason(skip, skipWithoutChildren());
@@ -114,5 +115,8 @@ describe("Event between processes", { skip: skipPeers }, () => {
     const later = event.waitAsync(5000);
     event.set();
     assertEquals(await later, true);
+  });
+  test("loses none of 5000 waits of two who take turns", async () => {
+    await takeTurns("event", 5000, [runtimeName, runtimeName]);
   });
 });

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { assertEquals, assertThrows } from "@std/assert";
 import { MMapClosedError, MMapError, MMapInvalidParameterError } from "../mod.ts";
 import { Semaphore } from "../src/sync/mod.ts";
-import { assertRefused, firstReason, skipWithoutChildren } from "./helpers.ts";
+import { assertRefused, firstReason, runtimeName, skipWithoutChildren } from "./helpers.ts";
 import { assertRefusedLater } from "./helpers_paging.ts";
 import {
   ask,
@@ -14,6 +14,7 @@ import {
   startPeer,
   within,
 } from "./helpers_sync.ts";
+import { sharePermits } from "./sync_stress.ts";
 
 const skip = skipWithoutSync;
 const skipPeers = firstReason(skip, skipWithoutChildren());
@@ -150,4 +151,8 @@ describe("Semaphore between processes", { skip: skipPeers }, () => {
       }
     });
   }
+  test("never lets more in than there are permits: 3 for 8 threads, and for 4 processes", async () => {
+    await sharePermits(3, 1000, Array.from({ length: 8 }, () => "thread" as const));
+    await sharePermits(3, 1000, Array.from({ length: 4 }, () => runtimeName));
+  });
 });
