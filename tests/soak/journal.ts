@@ -2,7 +2,7 @@
  * The long runs of the journal, too long for the tests: writers that are killed, and bits that flip. Prints
  * a table and ends with `N passed, N failed`.
  *
- *   deno run -A tests/soak/journal.ts [times]
+ *   deno task soak journal [times]
  *
  * `times` scales all numbers; 1 is what the library promises: 1,000 kills, every bit of 1,000 records.
  */

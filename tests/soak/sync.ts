@@ -2,7 +2,7 @@
  * The long runs of the locks, too long for the tests: kills, waits, totals, invariants. Prints a table
  * and ends with `N passed, N failed`.
  *
- *   deno run -A tests/soak/sync.ts [times] [part of a name]
+ *   deno task soak sync [times] [part of a name]
  *
  * `times` scales all numbers; 1 is what the library promises: 1,000 kills a kind, 1,000,000 waits.
  */
