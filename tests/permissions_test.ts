@@ -39,11 +39,14 @@ describe("in Deno", () => {
   test("without --allow-ffi the first use says which flag is missing", { skip }, async () => {
     using dir = tempDir();
     const file = dir.file("data", "content");
-    for (const args of [["anonymous"], ["page size"], [file, "r"], [file, "r+"]]) {
+    for (const args of [["anonymous"], ["lock"], ["page size"], [file, "r"], [file, "r+"]]) {
       const { name, message } = await outcome(["--allow-read", "--allow-write"], args);
       assertEquals(name, "NotCapable", args[0]);
       assertStringIncludes(message ?? "", "--allow-ffi");
     }
+  });
+  test("locks and waits need --allow-ffi alone", { skip }, async () => {
+    assertEquals(await outcome(["--allow-ffi"], ["lock"]), { read: "acquired,timeout,false" });
   });
   for (const mode of ["r", "r+", "w+", "c"]) {
     test(`without --allow-read, mode "${mode}" ends in Deno's own error`, { skip }, async () => {
