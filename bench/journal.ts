@@ -101,7 +101,7 @@ async function appendAsync(count: number, atOnce: number): Promise<number> {
 
 const floorFile = path.join(folder, "floor");
 const GROUPED: JournalOptions = { durability: "batch", batchMs: 60_000, batchBytes: GROUP };
-const ATONCE = 1000;
+const ATONCE = smoke ? 20 : 1000;
 
 const rows: Row[] = [
   {
