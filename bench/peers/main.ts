@@ -6,6 +6,7 @@
  *   deno task bench:peers [--quick] [--folder DIR] [--out DIR] [id of a row]...
  */
 import { parseArgs } from "node:util";
+import { run } from "../../scripts/process.ts";
 import type { Rival } from "../rivals.ts";
 import { coldStart } from "./cold_start.ts";
 import { assemble, type Field, type Name, start } from "./contestants.ts";
@@ -20,6 +21,21 @@ const QUICK_PART = 64;
 
 /** The row that starts programs instead of asking them. */
 const COLD_START = "cold-start";
+
+/** Comparisons that have programs of their own, whose words are taken as they are. */
+const PROGRAMS: Readonly<Record<string, string>> = {
+  rings: "bench/ring.ts",
+  locks: "bench/sync.ts",
+  journal: "bench/journal.ts",
+};
+
+async function wordsOf(file: string): Promise<string> {
+  const { success, reason, stdout } = await run(
+    [Deno.execPath(), "run", "-A", file],
+    { stdout: "keep", limitSeconds: 900 },
+  );
+  return `### ${file}\n\n\`\`\`text\n${stdout.trim()}\n\`\`\`\n${success ? "" : `\n${reason}\n`}`;
+}
 
 /** Puts the page cache into the state that a row asks for; an entry's file is not mapped then. */
 async function setCache(row: Row, files: Files, lists: string): Promise<void> {
@@ -117,7 +133,7 @@ async function main(): Promise<void> {
       out: { type: "string", default: "bench-output" },
     },
   });
-  const ids = [...rows.map(({ id }) => id), COLD_START];
+  const ids = [...rows.map(({ id }) => id), COLD_START, ...Object.keys(PROGRAMS)];
   const unknown = positionals.find((id) => !ids.includes(id));
   if (unknown !== undefined) throw new Error(`Unknown row ${unknown}: use ${ids.join(", ")}`);
   const isWanted = (id: string) => positionals.length === 0 || positionals.includes(id);
@@ -139,6 +155,9 @@ async function main(): Promise<void> {
       report(markdownOf(result));
     }
     if (isWanted(COLD_START)) report(await coldStart(values.quick));
+    for (const [id, file] of Object.entries(PROGRAMS)) {
+      if (isWanted(id)) report(await wordsOf(file));
+    }
   } finally {
     if (values.folder === undefined) await Deno.remove(folder, { recursive: true });
   }
