@@ -79,7 +79,7 @@ async function allSteps(): Promise<Step[]> {
   return [
     { name: "format", command: [deno, "fmt", "--check"] },
     { name: "lint", command: [deno, "lint"] },
-    { name: "check", command: [deno, "check", ...std, "."] },
+    { name: "check", command: [deno, "check", "--doc", ...std, "."] },
     { name: "tsc", command: [deno, "task", "tsc"] },
     { name: "doc", command: [deno, "doc", "--lint", ...entries] },
     { name: "publish", command: [deno, "publish", "--dry-run", "--allow-dirty"] },
