@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { MemoryMap } from "../mod.ts";
 import {
   CursorModel,
@@ -57,7 +57,9 @@ test(
   { skip: skipWithoutCommands("python3") },
   async () => {
     using dir = tempDir();
-    const cases = fc.sample(sequences(false), { seed: SEED, numRuns: 600 });
+    const cases = fc.sample(sequences(false), { seed: SEED, numRuns: 600 })
+      .filter(({ operations }) => findsNothingBackwards || !operations.some(isEmptyInRange));
+    assert(cases.length > 100);
     const theirs = cases.map(({ bytes }, index) => dir.file(`${index}.python`, toBytes(bytes)));
     const expected = performInPython(
       cases.map(({ mode, operations }, index) => ({ path: theirs[index]!, mode, operations })),
@@ -76,6 +78,16 @@ test(
     assertEquals(compared, expected.flat().length);
   },
 );
+
+/** Whether the search for nothing in a range that ends before it starts fails: CPython 3.11.2 finds it. */
+const findsNothingBackwards = skipWithoutCommands("python3") !== false ||
+  spawnSync("python3", ["-c", 'import mmap; print(mmap.mmap(-1, 8).find(b"", 7, 3))'], {
+      encoding: "utf8",
+    }).stdout.trim() === "-1";
+
+function isEmptyInRange(operation: Sequence["operations"][number]): boolean {
+  return "needle" in operation && operation.needle === "" && "end" in operation;
+}
 
 function performInPython(
   cases: readonly (Omit<Sequence, "bytes"> & { readonly path: string })[],
