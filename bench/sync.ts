@@ -12,7 +12,6 @@ import path from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { MemoryMap } from "../mod.ts";
-import { runtime } from "../src/ffi/runtime.ts";
 import {
   Event,
   Mutex,
@@ -22,7 +21,7 @@ import {
   waitForChangeAsync,
   wake,
 } from "../src/sync/mod.ts";
-import { smoke } from "./common.ts";
+import { openClock, smoke } from "./common.ts";
 
 /** Rounds of short loops: the median of many resists what else the machine does. */
 const ROUNDS = smoke ? 3 : 201;
@@ -38,27 +37,6 @@ const NAP_MS = 0.2;
 
 /** Where everything lies in the shared file. */
 const AT = { mutex: 0, turn: 64, change: 128, asyncChange: 192, stamp: 256, size: 4096 };
-
-/** A clock that all processes share. */
-function openClock(): () => number {
-  const library = process.platform === "darwin" ? "/usr/lib/libSystem.B.dylib" : "libc.so.6";
-  const { clock_gettime } = runtime().dlopen(library, {
-    clock_gettime: {
-      parameters: [
-        "i32", //    clockid_t clockid
-        "buffer", // struct timespec *tp
-      ],
-      result: "i32", // int: 0, or -1 and errno
-    },
-  });
-  const monotonic = process.platform === "darwin" ? 6 : 1;
-  // Seconds and nanoseconds of 64 bits, whose upper halves are 0: a bigint would cost more than the call.
-  const time = new Uint32Array(new ArrayBuffer(128));
-  return () => {
-    clock_gettime(monotonic, time);
-    return time[0]! * 1e9 + time[2]!;
-  };
-}
 
 function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
