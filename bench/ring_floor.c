@@ -200,7 +200,6 @@ static void records(int count, int fd) {
     if (++place == RECORDS) place = 0;
     atomic_store_explicit(words, place, memory_order_release);
     atomic_store_explicit(words + 2, i + 1 < RECORDS ? i + 1 : RECORDS, memory_order_relaxed);
-    atomic_store_explicit(trailer + 1, i + 1, memory_order_release);
   }
   double time = now() - start;
   uint32_t sum = 0;

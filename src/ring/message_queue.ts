@@ -201,8 +201,9 @@ export class MessageQueue implements Disposable, AsyncIterable<Message> {
    */
   tryWrite(message: MessageData, type: number = 1): boolean {
     const bytes = typeof message === "string" ? encoder.encode(message) : asByteArray(message);
-    this.#check(lengthOf(bytes), type);
-    return (this.#producer ??= new Producer(this.#memory)).tryWrite(bytes, type);
+    const length = lengthOf(bytes);
+    this.#check(length, type);
+    return (this.#producer ??= new Producer(this.#memory)).tryWrite(bytes, length, type);
   }
 
   /**

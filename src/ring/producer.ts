@@ -1,6 +1,6 @@
 /** The producing side of a MessageQueue. What happens in which order, and why: queue_layout.ts. */
 import { MMapAllocationError } from "../errors.ts";
-import { lengthOf, setBytes } from "../memory_operations.ts";
+import { setBytes } from "../memory_operations.ts";
 import { give, tryRecover, tryTake } from "../sync/owners.ts";
 import { remaining, type Steps } from "../sync/waiting.ts";
 import { WORD } from "./header.ts";
@@ -70,9 +70,8 @@ export class Producer {
     Atomics.store(this.#words, this.#announcement, 0); // a dead predecessor's
   }
 
-  /** Writes a message; false if there is no room. */
-  tryWrite(message: Uint8Array, type: number): boolean {
-    const length = lengthOf(message);
+  /** Writes a message of a length that is known to be true; false if there is no room. */
+  tryWrite(message: Uint8Array, length: number, type: number): boolean {
     if (!this.claim(length)) return false;
     setBytes(this.#bytes, message, this.#at + BYTES_OFFSET);
     this.commit(length, type);
@@ -89,7 +88,7 @@ export class Producer {
     let place: number;
     let padding: number;
     do {
-      tail = Atomics.load(words, TAIL);
+      tail = words[TAIL]!; // an old one only fails below
       place = tail & capacity - 1;
       padding = this.#mirrored || size <= capacity - place ? 0 : capacity - place;
       const end = tail + padding + size | 0;
@@ -105,7 +104,7 @@ export class Producer {
     this.#paddingAt = DATA_OFFSET + place;
     this.#padding = padding;
     this.#at = padding === 0 ? DATA_OFFSET + place : DATA_OFFSET;
-    words[this.#paddingAt / WORD] = padding === 0 ? -(length + BYTES_OFFSET) : -(padding + size);
+    words[this.#paddingAt >> 2] = padding === 0 ? -(length + BYTES_OFFSET) : -(padding + size);
     return true;
   }
 
@@ -121,7 +120,7 @@ export class Producer {
   /** Hands the open claim over as a message. */
   commit(length: number, type: number): void {
     const words = this.#words;
-    const at = this.#at / WORD;
+    const at = this.#at >> 2;
     words[at + TYPE] = type;
     Atomics.store(words, at, length + BYTES_OFFSET);
     if (this.#padding > 0) this.#skip(this.#padding);
@@ -141,7 +140,7 @@ export class Producer {
   }
 
   #skip(length: number): void {
-    const at = this.#paddingAt / WORD;
+    const at = this.#paddingAt >> 2;
     this.#words[at + TYPE] = PADDING;
     Atomics.store(this.#words, at, length);
   }

@@ -15,27 +15,29 @@
  * of a record. The trailer, which they do not look at, tells it, and makes it certain that nobody
  * takes a half-written record for a whole one:
  *
- *   0                             64           68           72           76            128
- *   +-----------------------------+------------+------------+------------+-------------+
- *   | header (header.ts)          | started    | finished   | epoch      | (0)         |
- *   +-----------------------------+------------+------------+------------+-------------+
+ *   0                             64           68           72                        128
+ *   +-----------------------------+------------+------------+-------------------------+
+ *   | header (header.ts)          | started    | epoch      | (0)                     |
+ *   +-----------------------------+------------+------------+-------------------------+
  *
- *   started     writes that were begun, finished: that are complete; both modulo the period
+ *   started     writes that were begun, modulo the period
  *   epoch       how often `started` has passed a half of its period; changes before it does
  *
  * The period is a multiple of twice the capacity, so that a count modulo the capacity is a place.
  *
  * A write is: count - 1 if the ring is full, epoch if it is time, started + 1, the bytes, write
- * position, count, finished + 1. Whatever store a writer dies after, the header of 16 bytes names
- * whole records only, and the record that it died in is the one written next.
+ * position, count. Whatever store a writer dies after, the header of 16 bytes names whole records
+ * only, and the record that it died in is the one written next. The write that was begun last is finished if
+ * the write position is its end; in a ring of one record, where there is one position only, if the
+ * count says so.
  *
- * A reader looks at `finished`, copies record number n, and looks at `started`: write number m
+ * A reader looks how far the writer is, copies record number n, and looks at `started`: write number m
  * (from 0) touches the bytes of record m - capacity, so the copy is whole if started <= n + capacity.
- * The epoch makes these counts exact, however long the reader slept: if it is the same before
+ * The epoch makes the counter exact, however long the reader slept: if it is the same before
  * and after, less than half a period has passed, and it is the upper part of the count.
  *
- * Where write position and count say something else than the counters, a program has written that does
- * not know the trailer: then the counters do not count until the next writer has set them right.
+ * Where write position and count do not go with the counter, a program has written that does not know
+ * the trailer: then the counter does not count until the next writer has set it right.
  */
 import { RING_HEADER_LENGTH, WORD } from "./header.ts";
 
@@ -47,9 +49,8 @@ export const RECORDS_OFFSET: number = COUNT_OFFSET + 2 * WORD;
 
 /** From the start of the trailer. */
 export const STARTED_OFFSET: number = RING_HEADER_LENGTH;
-export const FINISHED_OFFSET: number = STARTED_OFFSET + WORD;
-export const EPOCH_OFFSET: number = FINISHED_OFFSET + WORD;
-/** In the place of a counter: the counters do not count, only the first 16 bytes do. */
+export const EPOCH_OFFSET: number = STARTED_OFFSET + WORD;
+/** In the place of the counter: it does not count, only the first 16 bytes do. */
 export const VOID = -1;
 export const TRAILER_LENGTH: number = 2 * RING_HEADER_LENGTH;
 
@@ -64,7 +65,7 @@ export function trailerOffset(capacity: number, recordSize: number): number {
   return Math.ceil(end / RING_HEADER_LENGTH) * RING_HEADER_LENGTH;
 }
 
-/** Half of the period of the counters: a multiple of the capacity, the largest up to 2^30. */
+/** Half of the period of the counter: a multiple of the capacity, the largest up to 2^30. */
 export function halfPeriod(capacity: number): number {
   return Math.floor(2 ** 30 / capacity) * capacity;
 }

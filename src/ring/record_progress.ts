@@ -5,7 +5,6 @@ import { WORD } from "./header.ts";
 import {
   COUNT_OFFSET,
   EPOCH_OFFSET,
-  FINISHED_OFFSET,
   halfPeriod,
   POSITION_OFFSET,
   STARTED_OFFSET,
@@ -71,10 +70,9 @@ export class CountedProgress implements Progress {
   readonly #capacity: number;
   readonly #half: number;
   readonly #started: number;
-  readonly #finished: number;
   readonly #epoch: number;
   readonly #header: HeaderProgress;
-  /** Whether the header says the same: else somebody has written who does not know the trailer. */
+  /** Whether the header goes with the counter: else somebody has written who does not know the trailer. */
   #agrees = true;
   oldest = 0;
   end = 0;
@@ -86,7 +84,6 @@ export class CountedProgress implements Progress {
     this.#capacity = capacity;
     this.#half = halfPeriod(capacity);
     this.#started = trailer + STARTED_OFFSET / WORD;
-    this.#finished = trailer + FINISHED_OFFSET / WORD;
     this.#epoch = trailer + EPOCH_OFFSET / WORD;
     this.#header = new HeaderProgress(words, capacity);
   }
@@ -95,31 +92,24 @@ export class CountedProgress implements Progress {
     const words = this.#words;
     for (;;) {
       const epoch = words[this.#epoch]! >>> 0;
-      loadFence();
-      const finished = words[this.#finished]!;
       const started = words[this.#started]!;
+      loadFence();
       const position = words[POSITION]!;
       const count = words[COUNT]!;
       loadFence();
-      if (words[this.#epoch]! >>> 0 !== epoch || words[this.#started] !== started) continue;
-      const end = this.#total(finished, epoch);
-      const begun = this.#total(started, epoch);
-      const oldest = Math.max(begun - this.#capacity, 0);
-      this.#agrees = finished !== VOID &&
-        (started === finished
-          ? this.#isConfirmed(end, end - oldest, position, count)
-          : position === end % this.#capacity || position === begun % this.#capacity);
-      if (this.#agrees) [this.oldest, this.end, this.started] = [oldest, end, begun];
-      else this.#takeFromHeader();
+      // Unless both are as they were, position and count may be of another write.
+      if (words[this.#started] !== started || words[this.#epoch]! >>> 0 !== epoch) continue;
+      this.#agrees = started !== VOID && this.#take(this.#total(started, epoch), position, count);
+      if (!this.#agrees) this.#takeFromHeader();
       return;
     }
   }
 
   /**
-   * For a new writer: sets counters right that do not agree with the header. A write that was begun and
+   * For a new writer: sets a counter right that does not go with the header. A write that was begun and
    * not finished stays begun: its place is not whole before it was written again.
    *
-   * @returns Whether the counters count from now on; else the header says something that they cannot.
+   * @returns Whether the counter counts from now on; else the header says something that it cannot.
    */
   resume(): boolean {
     this.look();
@@ -127,8 +117,11 @@ export class CountedProgress implements Progress {
     const count = this.end - this.oldest;
     const total = count === this.#capacity ? this.end : count;
     const counts = total % this.#capacity === this.#words[POSITION];
-    this.#settle(counts ? total : undefined);
-    return counts;
+    Atomics.store(this.#words, this.#started, VOID);
+    if (!counts) return false;
+    Atomics.store(this.#words, this.#epoch, Math.floor(total / this.#half));
+    Atomics.store(this.#words, this.#started, total % (2 * this.#half));
+    return true;
   }
 
   /** Announces a write, before its first byte, after which there are so many. */
@@ -139,34 +132,27 @@ export class CountedProgress implements Progress {
     Atomics.load(words, this.#started); // keeps the bytes behind the announcement
   }
 
-  /** Says that it is complete. */
-  finish(total: number): void {
-    Atomics.store(this.#words, this.#finished, total % (2 * this.#half));
-  }
-
-  /** Whether the header of 16 bytes says what the counters say while nobody writes. */
-  #isConfirmed(end: number, stored: number, position: number, count: number): boolean {
+  /** Takes over what counter and header say, if they go together. */
+  #take(started: number, position: number, count: number): boolean {
     const capacity = this.#capacity;
-    // One less: a write to a full ring begins with that.
-    return position === end % capacity &&
-      (count === stored || (stored === capacity && count === capacity - 1));
+    const isFinished = position === started % capacity &&
+      (capacity > 1 || count === Math.min(started, 1));
+    const end = isFinished ? started : started - 1;
+    // The count changes before a write, and after it: it may be one off.
+    const agrees = end >= 0 && position === end % capacity && count <= capacity &&
+      Math.abs(count - Math.min(end, capacity)) <= 1;
+    if (!agrees) return false;
+    this.started = started;
+    this.end = end;
+    this.oldest = Math.max(started - capacity, 0);
+    return true;
   }
 
-  /** A counter's full value. The epoch changes first, and may be one ahead of the counter. */
+  /** The counter's full value. The epoch changes first, and may be one ahead. */
   #total(counter: number, epoch: number): number {
     const late = (counter < this.#half ? 0 : 1) !== (epoch & 1) ? 1 : 0;
     const halves = epoch - late;
     return (halves - (halves & 1)) * this.#half + counter;
-  }
-
-  /** Makes the counters say that so many records were written, or that they do not count. */
-  #settle(total: number | undefined): void {
-    const words = this.#words;
-    const counter = total === undefined ? VOID : total % (2 * this.#half);
-    Atomics.store(words, this.#finished, VOID);
-    if (total !== undefined) Atomics.store(words, this.#epoch, Math.floor(total / this.#half));
-    Atomics.store(words, this.#started, counter);
-    Atomics.store(words, this.#finished, counter);
   }
 
   #takeFromHeader(): void {

@@ -93,8 +93,8 @@ export class RecordRing implements Disposable, Iterable<Uint8Array<ArrayBuffer>>
   readonly #words: Int32Array;
   readonly #bytes: Uint8Array;
   readonly #progress: Progress;
-  /** The trailer's counters, if there is one. */
-  #counters: CountedProgress | undefined;
+  /** The trailer's counter, if there is one. */
+  #counter: CountedProgress | undefined;
   #isWriter = false;
   /** Records written so far, and those of them that the ring holds, as the only writer knows. */
   #total = 0;
@@ -110,10 +110,10 @@ export class RecordRing implements Disposable, Iterable<Uint8Array<ArrayBuffer>>
     // Words as far as there are whole ones: other programs' files end anywhere.
     this.#bytes = map.bytes;
     this.#words = wordsOf(this.#bytes, 0);
-    this.#counters = trailer === 0
+    this.#counter = trailer === 0
       ? undefined
       : new CountedProgress(this.#words, capacity, trailer / WORD);
-    this.#progress = this.#counters ?? new HeaderProgress(this.#words, capacity);
+    this.#progress = this.#counter ?? new HeaderProgress(this.#words, capacity);
   }
 
   /**
@@ -222,19 +222,18 @@ export class RecordRing implements Disposable, Iterable<Uint8Array<ArrayBuffer>>
     }
     if (!this.#isWriter || this.#words.length === 0) this.#becomeWriter();
     const words = this.#words;
-    const counters = this.#counters;
     const place = this.#next;
     const stored = this.#stored;
     const start = RECORDS_OFFSET + place * recordSize;
     const next = place + 1 === capacity ? 0 : place + 1;
     if (stored === capacity) words[COUNT] = capacity - 1; // the oldest is not whole from now on
-    const total = ++this.#total;
-    counters?.start(total);
+    this.#counter?.start(++this.#total);
     setBytes(this.#bytes, bytes, start);
     if (length < recordSize) this.#bytes.fill(0, start + length, start + recordSize);
     Atomics.store(words, POSITION, next);
-    words[COUNT] = this.#stored = stored === capacity ? capacity : stored + 1;
-    counters?.finish(total);
+    this.#stored = stored === capacity ? capacity : stored + 1;
+    if (capacity > 1) words[COUNT] = this.#stored;
+    else Atomics.store(words, COUNT, 1); // nothing else says that the only record is whole
     this.#next = next;
     this.#whole();
   }
@@ -344,7 +343,7 @@ export class RecordRing implements Disposable, Iterable<Uint8Array<ArrayBuffer>>
         syscall: "flock",
       });
     }
-    if (this.#counters?.resume() === false) this.#counters = undefined;
+    if (this.#counter?.resume() === false) this.#counter = undefined;
     const progress = this.#progress;
     progress.look();
     this.#total = progress.end;
