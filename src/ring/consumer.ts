@@ -1,6 +1,6 @@
 /** The consuming side of a MessageQueue. What happens in which order, and why: queue_layout.ts. */
 import { MMapInvalidParameterError } from "../errors.ts";
-import { give, tryRecover } from "../sync/owners.ts";
+import { tryRecover } from "../sync/owners.ts";
 import { remaining, type Steps } from "../sync/waiting.ts";
 import { PARK_MS, ring } from "./bell.ts";
 import { WORD } from "./header.ts";
@@ -102,9 +102,7 @@ export class Consumer {
         words[TAKEN] = this.#taken; // before anybody sees the message: nobody gets it twice
         if (type !== PADDING) {
           count++;
-          const message = this.#scratch.view(at + BYTES_OFFSET / WORD, length - BYTES_OFFSET);
-          this.#ring.whole();
-          handler(message, type);
+          handler(this.#scratch.view(at + BYTES_OFFSET / WORD, length - BYTES_OFFSET), type);
           if (this.#words.length === 0) break; // it has closed the queue
         }
         if ((this.#taken - this.#head | 0) >= quarter) this.#release();
@@ -113,7 +111,6 @@ export class Consumer {
       this.#isReading = false;
       this.#release();
     }
-    this.#ring.whole();
     if (count > 0) this.#missed = undefined;
     else if (++this.#misses % LOOK_EVERY === 0) this.#lookForTheDead();
     return count;
@@ -144,8 +141,10 @@ export class Consumer {
     for (;;) {
       const at = DATA + ((this.#taken & this.#capacity - 1) >> 2);
       const length = Atomics.load(words, at);
-      this.#ring.whole();
-      if (length <= 0) return false;
+      if (length <= 0) {
+        this.#ring.checkFaults("read from");
+        return false;
+      }
       if (words[at + TYPE] !== PADDING) return true;
       this.#taken = this.#after(this.#taken, length);
       words[TAKEN] = this.#taken;
@@ -157,7 +156,7 @@ export class Consumer {
   close(): void {
     if (this.#words.length === 0) return; // the map's end has done it
     this.#words = new Int32Array(0);
-    give(this.#ring.owners, CONSUMER, "Cannot close a MessageQueue");
+    this.#ring.release(CONSUMER);
   }
 
   /** The position after a message. */
@@ -247,10 +246,9 @@ export class Consumer {
 
   /** Whether nobody alive has a slot; cleans it up then. */
   #isFree(slot: number): boolean {
-    const { owners } = this.#ring;
-    if (tryRecover(owners, ownerOf(slot), true) === undefined) return false;
+    if (tryRecover(this.#ring.owners, ownerOf(slot), true) === undefined) return false;
     Atomics.store(this.#words, announcementOf(slot), 0);
-    give(owners, ownerOf(slot), "Cannot clear a dead producer's slot");
+    this.#ring.release(ownerOf(slot));
     return true;
   }
 

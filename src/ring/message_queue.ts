@@ -198,12 +198,15 @@ export class MessageQueue implements Disposable, AsyncIterable<Message> {
    * @returns Whether it was written.
    * @throws {MMapInvalidParameterError} If the message is longer than the ring allows, or the type is wrong.
    * @throws {MMapClosedError} If the queue is closed.
+   * @throws {MMapFaultError} If the file was truncated.
    */
   tryWrite(message: MessageData, type: number = 1): boolean {
     const bytes = typeof message === "string" ? encoder.encode(message) : asByteArray(message);
     const length = lengthOf(bytes);
     this.#check(length, type);
-    return (this.#producer ??= new Producer(this.#memory)).tryWrite(bytes, length, type);
+    const written = (this.#producer ??= new Producer(this.#memory)).tryWrite(bytes, length, type);
+    this.#memory.checkFaults("write to");
+    return written;
   }
 
   /**
@@ -276,6 +279,7 @@ export class MessageQueue implements Disposable, AsyncIterable<Message> {
       if (this.#words.length === 0) throw this.#memory.closed("write to");
       finish();
       this.#spare.push(producer);
+      this.#memory.checkFaults("write to");
     };
     const claim: Claim = {
       get bytes() {
@@ -302,11 +306,14 @@ export class MessageQueue implements Disposable, AsyncIterable<Message> {
    * @throws {MMapInvalidParameterError} If somebody else reads, the call comes from a handler, or a message
    * is damaged.
    * @throws {MMapClosedError} If the queue is closed.
+   * @throws {MMapFaultError} If the file was truncated.
    */
   read(handler: MessageHandler, limit: number = Infinity): number {
     if (this.#words.length === 0) throw this.#memory.closed("read from");
     if (limit !== Infinity) checkInteger("a number of messages", limit, 0);
-    return (this.#consumer ??= new Consumer(this.#memory)).read(handler, limit);
+    const count = (this.#consumer ??= new Consumer(this.#memory)).read(handler, limit);
+    this.#memory.checkFaults("read from");
+    return count;
   }
 
   /**

@@ -1,7 +1,7 @@
 /** The producing side of a MessageQueue. What happens in which order, and why: queue_layout.ts. */
 import { MMapAllocationError } from "../errors.ts";
 import { setBytes } from "../memory_operations.ts";
-import { give, tryRecover, tryTake } from "../sync/owners.ts";
+import { tryRecover, tryTake } from "../sync/owners.ts";
 import { remaining, type Steps } from "../sync/waiting.ts";
 import { WORD } from "./header.ts";
 import {
@@ -75,7 +75,6 @@ export class Producer {
     if (!this.claim(length)) return false;
     setBytes(this.#bytes, message, this.#at + BYTES_OFFSET);
     this.commit(length, type);
-    this.#ring.whole();
     return true;
   }
 
@@ -94,7 +93,6 @@ export class Producer {
       const end = tail + padding + size | 0;
       if ((end - words[ROOM]! | 0) > capacity && !this.#findRoom(end)) {
         words[this.#announcement] = 0;
-        this.#ring.whole();
         return false;
       }
       words[this.#announcement] = tail | ANNOUNCED;
@@ -136,7 +134,7 @@ export class Producer {
   /** Gives the slot back. */
   close(): void {
     if (this.#words.length === 0) return; // the map's end has done it
-    give(this.#ring.owners, this.#owner, "Cannot close a MessageQueue");
+    this.#ring.release(this.#owner);
   }
 
   #skip(length: number): void {
@@ -165,7 +163,7 @@ export class Producer {
   /** Waits for room for what is claimed: see the end of the proof. */
   #awaitRoom(end: number): void {
     while (!this.#findRoom(end)) {
-      this.#ring.whole();
+      this.#ring.checkFaults("write to");
       this.#ring.platform.wait(this.#ring.address(HEAD), Atomics.load(this.#words, HEAD), 1);
     }
   }

@@ -210,6 +210,7 @@ export class RecordRing implements Disposable, Iterable<Uint8Array<ArrayBuffer>>
    * @throws {MMapProtectionError} If the ring was opened for reading.
    * @throws {MMapError} With code `EWOULDBLOCK` if another writer has the ring open.
    * @throws {MMapClosedError} If the ring is closed.
+   * @throws {MMapFaultError} If the file was truncated.
    */
   write(record: ArrayBufferView | ArrayBufferLike): void {
     const bytes = asByteArray(record);
@@ -235,7 +236,7 @@ export class RecordRing implements Disposable, Iterable<Uint8Array<ArrayBuffer>>
     if (capacity > 1) words[COUNT] = this.#stored;
     else Atomics.store(words, COUNT, 1); // nothing else says that the only record is whole
     this.#next = next;
-    this.#whole();
+    this.#mapping.intact("write to", start, recordSize, 0);
   }
 
   /**
@@ -245,6 +246,7 @@ export class RecordRing implements Disposable, Iterable<Uint8Array<ArrayBuffer>>
    * @throws {MMapInvalidParameterError} If there are not so many records.
    * @throws {MMapError} With code `EAGAIN` if the writer overwrites it again and again meanwhile.
    * @throws {MMapClosedError} If the ring is closed.
+   * @throws {MMapFaultError} If the file was truncated.
    */
   get(index: number): Uint8Array<ArrayBuffer> {
     checkInteger("the index of a record", index, 0);
@@ -312,12 +314,7 @@ export class RecordRing implements Disposable, Iterable<Uint8Array<ArrayBuffer>>
   #look(): void {
     if (this.#words.length === 0) throw closed("Cannot read a closed RecordRing");
     this.#progress.look();
-    this.#whole();
-  }
-
-  /** Throws if a page of the file was lost. */
-  #whole(): void {
-    if (this.#mapping.touched[0] !== 0) this.#map.checkFaults();
+    this.#mapping.intact("read", 0, this.#mapping.size, 0);
   }
 
   /** Copies a record by its number; whether the copy is whole. */

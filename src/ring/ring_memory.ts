@@ -9,7 +9,7 @@ import { mappingOf, MemoryMap } from "../memory_map.ts";
 import type { MapHandle } from "../sharing.ts";
 import { KIND_OWNERS } from "../sync/layout.ts";
 import { checkAligned, LockMemory, sharedMapping, wordsOf } from "../sync/memory.ts";
-import { abandonAll } from "../sync/owners.ts";
+import { abandonAll, give, isMine } from "../sync/owners.ts";
 import { readRingHeader, WORD, writeRingHeader } from "./header.ts";
 import { createFile } from "./place.ts";
 
@@ -191,11 +191,26 @@ export class RingMemory {
     );
   }
 
-  /** The error of a header or a message that cannot be. */
+  /**
+   * Throws if a page was not there when it was touched.
+   *
+   * @throws {MMapFaultError} If the file was truncated, or the disk is full.
+   */
+  checkFaults(verb: string): void {
+    this.mapping.intact(verb, 0, this.mapping.size, 0);
+  }
+
+  /** The error of a header or a message that cannot be. @throws {MMapFaultError} If its page is gone. */
   damaged(why: string): MMapInvalidParameterError {
+    this.checkFaults("use");
     return new MMapInvalidParameterError(
       `Cannot use the ${this.kind.name}: ${why}; the memory is damaged, create the ring anew`,
     );
+  }
+
+  /** Gives a part back that this thread owns, unless its page is gone. @param index Among the owners' words. */
+  release(index: number): void {
+    if (isMine(this.owners, index)) give(this.owners, index, `Cannot close a ${this.kind.name}`);
   }
 
   /** Closes the map if it is not the user's. */
