@@ -1,8 +1,8 @@
 /** The consuming side of a MessageQueue. What happens in which order, and why: queue_layout.ts. */
 import { MMapInvalidParameterError } from "../errors.ts";
 import { tryRecover } from "../sync/owners.ts";
-import { remaining, type Steps } from "../sync/waiting.ts";
-import { PARK_MS, ring } from "./bell.ts";
+import type { Steps } from "../sync/waiting.ts";
+import { listen, PARK_MS, ring } from "./bell.ts";
 import { WORD } from "./header.ts";
 import { announcementOf, ownerOf } from "./producer.ts";
 import {
@@ -118,20 +118,10 @@ export class Consumer {
 
   /** Waits until there is a message. */
   *ready(deadline: number): Steps<boolean> {
-    const owners = this.#ring.owners;
-    for (;;) {
-      if (this.isReady()) return true;
-      Atomics.store(owners.current(), MESSAGE_BELL, 1);
-      const ready = this.isReady();
-      const left = ready ? 0 : remaining(deadline);
-      if (left <= 0) {
-        Atomics.store(owners.current(), MESSAGE_BELL, 0);
-        return ready;
-      }
-      const missing = this.#lookForTheDead();
-      const timeoutMs = Math.min(left, missing ? PATIENCE_MS : PARK_MS);
-      yield { index: MESSAGE_BELL, expected: 1, timeoutMs };
-    }
+    const patience = () => this.#lookForTheDead() ? PATIENCE_MS : PARK_MS;
+    const ready = yield* listen(this.#ring, MESSAGE_BELL, () => this.isReady(), deadline, patience);
+    Atomics.store(this.#ring.owners.current(), MESSAGE_BELL, 0); // nobody else waits
+    return ready;
   }
 
   /** Whether there is a message; skips padding. */

@@ -1,18 +1,19 @@
 /** MessageQueue: messages of any length from many producers to one consumer. */
-import { checkInteger, checkOptionKeys, show } from "../check.ts";
-import { MMapClosedError, MMapInvalidParameterError } from "../errors.ts";
+import { checkInteger, checkOptionKeys } from "../check.ts";
+import { MMapInvalidParameterError } from "../errors.ts";
 import type { MapHandle } from "../sharing.ts";
-import { asByteArray, lengthOf } from "../memory_operations.ts";
+import { lengthOf } from "../memory_operations.ts";
 import { deadlineOf, run, runAsync } from "../sync/waiting.ts";
+import { listen } from "./bell.ts";
 import { Consumer, type MessageHandler } from "./consumer.ts";
 import { KIND_QUEUE, WORD } from "./header.ts";
-import { awaitRoom, Producer } from "./producer.ts";
+import { bytesOf, checkMessage, type MessageData, untilClosed } from "./messages.ts";
+import { Producer, ROOM_BELL } from "./producer.ts";
 import {
   ALIGNMENT,
   BYTES_OFFSET,
   DATA_OFFSET,
   HEAD_OFFSET,
-  MAX_TYPE,
   OWNERS_LENGTH,
   OWNERS_OFFSET,
   TAIL_OFFSET,
@@ -39,11 +40,6 @@ const kind: RingKind = {
 
 /** How often the positions are read until they are of one moment. */
 const MAX_LOOKS = 1000;
-
-const encoder = new TextEncoder();
-
-/** What can be sent: bytes, or text as UTF-8. */
-export type MessageData = ArrayBufferView | ArrayBufferLike | string;
 
 /** A message, copied out of the ring. */
 export interface Message {
@@ -201,7 +197,7 @@ export class MessageQueue implements Disposable, AsyncIterable<Message> {
    * @throws {MMapFaultError} If the file was truncated.
    */
   tryWrite(message: MessageData, type: number = 1): boolean {
-    const bytes = typeof message === "string" ? encoder.encode(message) : asByteArray(message);
+    const bytes = bytesOf(message);
     const length = lengthOf(bytes);
     this.#check(length, type);
     const written = (this.#producer ??= new Producer(this.#memory)).tryWrite(bytes, length, type);
@@ -220,7 +216,8 @@ export class MessageQueue implements Disposable, AsyncIterable<Message> {
    */
   write(message: MessageData, options: WriteOptions = {}): boolean {
     const { attempt, deadline } = this.#writing(message, options);
-    return attempt() || run(this.#memory.owners, awaitRoom(this.#memory, attempt, deadline));
+    return attempt() ||
+      run(this.#memory.owners, listen(this.#memory, ROOM_BELL, attempt, deadline));
   }
 
   /**
@@ -235,7 +232,7 @@ export class MessageQueue implements Disposable, AsyncIterable<Message> {
   async writeAsync(message: MessageData, options: WriteOptions = {}): Promise<boolean> {
     const { attempt, deadline } = this.#writing(message, options);
     return attempt() ||
-      await runAsync(this.#memory.owners, awaitRoom(this.#memory, attempt, deadline));
+      await runAsync(this.#memory.owners, listen(this.#memory, ROOM_BELL, attempt, deadline));
   }
 
   /**
@@ -377,18 +374,9 @@ export class MessageQueue implements Disposable, AsyncIterable<Message> {
    * }
    * ```
    */
-  async *[Symbol.asyncIterator](): AsyncIterableIterator<Message> {
+  [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
     this.#reading();
-    while (this.#words.length > 0) {
-      let message: Message | undefined;
-      try {
-        message = await this.readAsync();
-      } catch (error) {
-        if (error instanceof MMapClosedError) return;
-        throw error;
-      }
-      if (message !== undefined) yield message;
-    }
+    return untilClosed(() => this.readAsync());
   }
 
   /** Gives up open claims and whatever this thread is here, and closes the memory. Idempotent. */
@@ -419,22 +407,13 @@ export class MessageQueue implements Disposable, AsyncIterable<Message> {
   ): { attempt: () => boolean; deadline: number } {
     checkOptionKeys("write", options, ["type", "timeoutMs"]);
     const { type = 1, timeoutMs = Infinity } = options;
-    const bytes = typeof message === "string" ? encoder.encode(message) : message;
+    const bytes = bytesOf(message);
     return { attempt: () => this.tryWrite(bytes, type), deadline: deadlineOf(timeoutMs) };
   }
 
   #check(length: number, type: number): void {
     if (this.#words.length === 0) throw this.#memory.closed("write to");
-    if ((type | 0) !== type || type < 1) {
-      throw new MMapInvalidParameterError(
-        `Cannot use ${show(type)} as a type: it must be a whole number from 1 to ${MAX_TYPE}`,
-      );
-    }
-    if (length <= this.maxMessageLength) return;
-    throw new MMapInvalidParameterError(
-      `Cannot write a message of ${length} bytes: the ring has a capacity of ${this.capacity}, which ` +
-        `allows ${this.maxMessageLength}; make it larger`,
-    );
+    checkMessage(length, type, this.maxMessageLength, this.capacity);
   }
 }
 

@@ -14,13 +14,14 @@
  *
  * @module
  */
+export { Broadcast } from "./broadcast.ts";
 export {
-  type Claim,
-  type Message,
-  type MessageData,
-  MessageQueue,
-  type WriteOptions,
-} from "./message_queue.ts";
+  type BroadcastHandler,
+  type BroadcastMessage,
+  BroadcastReader,
+} from "./broadcast_reader.ts";
+export { type Claim, type Message, MessageQueue, type WriteOptions } from "./message_queue.ts";
+export type { MessageData } from "./messages.ts";
 export type { MessageHandler } from "./consumer.ts";
 export type { NewRingPlace, RingOptions, RingPlace } from "./ring_memory.ts";
 export { type OpenRecordRingOptions, RecordRing, type RecordRingOptions } from "./record_ring.ts";

@@ -2,7 +2,6 @@
 import { MMapAllocationError } from "../errors.ts";
 import { setBytes } from "../memory_operations.ts";
 import { tryRecover, tryTake } from "../sync/owners.ts";
-import { remaining, type Steps } from "../sync/waiting.ts";
 import { WORD } from "./header.ts";
 import {
   ALIGNMENT,
@@ -23,14 +22,14 @@ import {
   TYPE_OFFSET,
 } from "./queue_layout.ts";
 import type { RingMemory } from "./ring_memory.ts";
-import { PARK_MS, ring } from "./bell.ts";
+import { ring } from "./bell.ts";
 
 const TAIL = TAIL_OFFSET / WORD;
 const HEAD = HEAD_OFFSET / WORD;
 const ROOM = ROOM_OFFSET / WORD;
 const MESSAGE_BELL = (OWNERS_OFFSET + MESSAGE_BELL_OFFSET) / WORD;
-/** Among the owners' words. */
-const ROOM_BELL = ROOM_BELL_OFFSET / WORD;
+/** Rung when there is room again; among the owners' words. */
+export const ROOM_BELL: number = ROOM_BELL_OFFSET / WORD;
 const TYPE = TYPE_OFFSET / WORD;
 
 /** The owner of a producer's slot, among the owners' words. */
@@ -166,23 +165,6 @@ export class Producer {
       this.#ring.checkFaults("write to");
       this.#ring.platform.wait(this.#ring.address(HEAD), Atomics.load(this.#words, HEAD), 1);
     }
-  }
-}
-
-/** Waits until there is room for a message of so many bytes, as far as can be known. */
-export function* awaitRoom(
-  memory: RingMemory,
-  attempt: () => boolean,
-  deadline: number,
-): Steps<boolean> {
-  for (;;) {
-    if (attempt()) return true;
-    const bells = memory.owners.current();
-    Atomics.store(bells, ROOM_BELL, 1);
-    if (attempt()) return true;
-    const left = remaining(deadline);
-    if (left <= 0) return false;
-    yield { index: ROOM_BELL, expected: 1, timeoutMs: Math.min(left, PARK_MS) };
   }
 }
 

@@ -112,5 +112,3 @@ export const BYTES_OFFSET: number = TYPE_OFFSET + WORD;
 export const ALIGNMENT = 8;
 /** The type of what is skipped. */
 export const PADDING = -1;
-/** The greatest type. */
-export const MAX_TYPE: number = 2 ** 31 - 1;

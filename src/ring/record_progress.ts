@@ -10,6 +10,7 @@ import {
   STARTED_OFFSET,
   VOID,
 } from "./record_layout.ts";
+import { unwrap } from "./wide.ts";
 
 export const POSITION: number = POSITION_OFFSET / WORD;
 export const COUNT: number = COUNT_OFFSET / WORD;
@@ -99,7 +100,8 @@ export class CountedProgress implements Progress {
       loadFence();
       // Unless both are as they were, position and count may be of another write.
       if (words[this.#started] !== started || words[this.#epoch]! >>> 0 !== epoch) continue;
-      this.#agrees = started !== VOID && this.#take(this.#total(started, epoch), position, count);
+      this.#agrees = started !== VOID &&
+        this.#take(unwrap(started, epoch, this.#half), position, count);
       if (!this.#agrees) this.#takeFromHeader();
       return;
     }
@@ -146,13 +148,6 @@ export class CountedProgress implements Progress {
     this.end = end;
     this.oldest = Math.max(started - capacity, 0);
     return true;
-  }
-
-  /** The counter's full value. The epoch changes first, and may be one ahead. */
-  #total(counter: number, epoch: number): number {
-    const late = (counter < this.#half ? 0 : 1) !== (epoch & 1) ? 1 : 0;
-    const halves = epoch - late;
-    return (halves - (halves & 1)) * this.#half + counter;
   }
 
   #takeFromHeader(): void {

@@ -83,8 +83,8 @@ export class RingMemory {
   /** Who holds which part. */
   readonly owners: LockMemory;
   readonly kind: RingKind;
-  /** All words and bytes, with the mirror; empty once the map is closed or has moved. */
-  readonly words: Int32Array;
+  /** All words and bytes, with the mirror; no words once the ring or the map is closed, or the map moved. */
+  words: Int32Array;
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly #isOurs: boolean;
 
@@ -215,6 +215,7 @@ export class RingMemory {
 
   /** Closes the map if it is not the user's. */
   close(): void {
+    this.words = new Int32Array(0);
     if (this.#isOurs) this.map.close();
   }
 }

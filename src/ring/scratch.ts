@@ -12,17 +12,21 @@ export class Scratch {
   /** Views of the copy, by their length. */
   #views: Uint8Array<ArrayBuffer>[] = [];
 
-  /** @param words Of the ring. @param bytes The same. */
-  constructor(words: Int32Array, bytes: Uint8Array<ArrayBuffer>) {
+  readonly #copies: boolean;
+
+  /** @param words Of the ring. @param bytes The same. @param copies Whether long messages are copied, too. */
+  constructor(words: Int32Array, bytes: Uint8Array<ArrayBuffer>, copies: boolean = false) {
     this.#words = words;
     this.#bytes = bytes;
+    this.#copies = copies;
   }
 
   /** @param index Of the first word. @param length Bytes. */
   view(index: number, length: number): Uint8Array<ArrayBuffer> {
     if (length > SHORT) {
       const { buffer, byteOffset } = this.#bytes;
-      return new Uint8Array(buffer, byteOffset + index * WORD, length);
+      const view = new Uint8Array(buffer, byteOffset + index * WORD, length);
+      return this.#copies ? view.slice() : view;
     }
     const words = this.#words;
     let copy = this.#copy;
