@@ -83,7 +83,7 @@ const PRODUCER = PRODUCER_OFFSET / WORD;
  * ```
  */
 export class Broadcast implements Disposable {
-  /** Bytes for messages, each of which takes 16 more and is rounded up to 8. */
+  /** Bytes for messages, each of which takes 16 more and is rounded up to 16. */
   readonly capacity: number;
   /** The most bytes of a message. Readers have little time for long ones: see that many fit. */
   readonly maxMessageLength: number;

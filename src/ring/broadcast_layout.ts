@@ -26,7 +26,7 @@
  * they never come round. The place of a position is the position modulo the capacity, a power of two. The header's
  * parameter tells whether there is a mirror.
  *
- * A message begins at a multiple of 8:
+ * A message begins at a multiple of 16, so that there is always room for a header before the end:
  *
  *   0            4            8            12           16
  *   +------------+------------+------------+------------+---------------------------+-----+
@@ -74,8 +74,8 @@ export const LENGTH_OFFSET = 0;
 export const TYPE_OFFSET: number = LENGTH_OFFSET + WORD;
 export const NUMBER_OFFSET: number = TYPE_OFFSET + WORD;
 export const BYTES_OFFSET: number = NUMBER_OFFSET + 2 * WORD;
-/** What messages begin at a multiple of. */
-export const ALIGNMENT = 8;
+/** What messages begin at a multiple of: whatever is left before the end has room for a header. */
+export const ALIGNMENT = 16;
 /** The type of what is skipped. */
 export const PADDING = -1;
 
