@@ -102,7 +102,9 @@ export class Consumer {
         words[TAKEN] = this.#taken; // before anybody sees the message: nobody gets it twice
         if (type !== PADDING) {
           count++;
-          handler(this.#scratch.view(at + BYTES_OFFSET / WORD, length - BYTES_OFFSET), type);
+          const message = this.#scratch.view(at + BYTES_OFFSET / WORD, length - BYTES_OFFSET);
+          this.#ring.checkFaults("read from");
+          handler(message, type);
           if (this.#words.length === 0) break; // it has closed the queue
         }
         if ((this.#taken - this.#head | 0) >= quarter) this.#release();

@@ -179,11 +179,6 @@ export class RingMemory {
     return this.map.share();
   }
 
-  /** Throws if a page of the map was lost: what it held may have been a message, or a position. */
-  whole(): void {
-    if (this.mapping.touched[0] !== 0) this.map.checkFaults();
-  }
-
   /** The error of a call on a ring whose words are gone. */
   closed(verb: string): MMapClosedError {
     return new MMapClosedError(
