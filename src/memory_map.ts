@@ -2,8 +2,8 @@
  * MemoryMap: the one class that owns a mapping. Here are its names and their documentation; the work
  * is done by the files next to this one, on a {@link Mapping}.
  *
- * Not promised: that a view of a file keeps its bytes while somebody else writes the file, or that
- * a page survives when somebody else truncates it.
+ * Not promised: that a view of a file keeps its bytes while somebody else writes the file. When
+ * somebody truncates it, methods throw and views show zeros: see {@link MemoryMap.faults}.
  */
 import { allocateAsync, type AsyncOptions, msyncAsync, prefaultAsync } from "./background.ts";
 import { checkBits, checkInteger, checkName, checkOptionKeys, checkSignal, show } from "./check.ts";
@@ -706,8 +706,9 @@ export class MemoryMap implements Disposable {
   }
 
   /**
-   * All bytes, zero copy. Writing to a map without `PROT_WRITE` through it is an error of the
-   * hardware, not an exception: use {@link MemoryMap.write} when in doubt.
+   * All bytes, zero copy. A write through it to a map without `PROT_WRITE` is not an exception: it goes to
+   * a private copy of the page, and {@link MemoryMap.checkFaults} throws afterwards. Where
+   * `guardStatus()` tells that no guard is active it ends the process: use {@link MemoryMap.write}.
    *
    * @throws {MMapClosedError} If the map is closed.
    * @throws {MMapInvalidParameterError} If the map is larger than one ArrayBuffer can be (4 GiB in
