@@ -3,28 +3,22 @@
  * error. (libc's `errno`, read after the call, is wrong for 1 of 2,000,000.) Prints a line for each
  * runtime and ends with `N passed, N failed`.
  *
- *   deno run -A tests/soak/errno.ts [calls]
+ *   deno task soak errno [calls]
  */
 import { execFileSync } from "node:child_process";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { executableOf, type RuntimeName } from "../helpers_sync.ts";
+import { commandOf, executableOf, type RuntimeName } from "../helpers_sync.ts";
 
 const calls = Number(process.argv[2] ?? 10_000_000);
 const fixture = fileURLToPath(new URL("../fixtures/errno_calls.ts", import.meta.url));
-const flags: Record<RuntimeName, string[]> = {
-  deno: ["run", "-A", "--no-config"],
-  bun: ["run"],
-  node: ["--disable-warning=ExperimentalWarning"],
-};
-
 let failed = 0;
 let passed = 0;
 for (const name of ["deno", "bun", "node"] as const satisfies RuntimeName[]) {
-  const executable = executableOf(name);
-  if (executable === undefined) continue;
+  if (executableOf(name) === undefined) continue;
+  const [executable = "", ...flags] = commandOf(name);
   const start = performance.now();
-  const output = execFileSync(executable, [...flags[name], fixture, String(calls)]).toString();
+  const output = execFileSync(executable, [...flags, fixture, String(calls)]).toString();
   const { wrong } = JSON.parse(output);
   wrong === 0 ? passed++ : failed++;
   const seconds = ((performance.now() - start) / 1000).toFixed(0);
