@@ -62,7 +62,7 @@ async function argumentsFor(
       ];
     case "bun":
       return [
-        ...["test", "--preload=./scripts/exec_path.ts", `--timeout=${BUN_TEST_MS}`],
+        ...["test", `--timeout=${BUN_TEST_MS}`],
         ...["--reporter=junit", `--reporter-outfile=${report}`, ...files],
       ];
   }
@@ -88,12 +88,14 @@ async function testUnder(
     const reportPath = `${folder}/report.xml`;
     const uncaught = `${folder}/uncaught.log`;
     await Promise.all([Deno.writeTextFile(reportPath, ""), Deno.writeTextFile(uncaught, "")]);
+    await Deno.chmod(folder, 0o755); // tests start the runtime as another user
     const launcher = await writeLauncher(`${folder}/${runtime}`, command);
     const env = {
       MMAN_RUNTIME_COMMAND: launcher,
       MMAN_UNCAUGHT: uncaught,
       DENO_DIR: `${Deno.cwd()}/${cache}/deno_dir`, // the machine's own holds another Deno's files
       DENO_NO_UPDATE_CHECK: "1",
+      BUN_OPTIONS: `--preload=${Deno.cwd()}/scripts/exec_path.ts`, // child processes, too
     };
     const args = await argumentsFor(runtime, files, reportPath);
     // Runtimes run side by side: the output of each is printed when it has ended.
