@@ -3,7 +3,9 @@ import { describe, test } from "node:test";
 import { assertEquals } from "@std/assert";
 import { type MemoryMap, MMapInvalidParameterError } from "../mod.ts";
 import { syncPlatform } from "../src/ffi/host_sync.ts";
+import { OWNER_DIED } from "../src/ffi/sync_platform.ts";
 import {
+  ABANDONED,
   BOOT_OFFSET,
   IDENTITY_OFFSET,
   MUTEX_OWNER_OFFSET,
@@ -117,4 +119,55 @@ describe("An owner whose number another thread has now", {
       mutex.unlock();
     }
   });
+});
+
+describe("An owner word with our number that is not ours", { skip }, () => {
+  test("is that of a dead thread: recovered, and not to be released before", async () => {
+    using map = sharedMemory();
+    const mutex = new Mutex(map);
+    const { self } = syncPlatform()!;
+    const takes: (() => unknown)[] = [() => mutex.lock(5000), () => mutex.lockAsync(5000)];
+    for (const take of takes) {
+      word(map, MUTEX_OWNER_OFFSET)[0] = self.number;
+      word(map, MUTEX_OWNER_OFFSET + IDENTITY_OFFSET)[0] = self.identity ^ 0x10;
+      assertEquals(mutex.isHeld, false);
+      const error = assertRefused(() => mutex.unlock(), MMapInvalidParameterError);
+      assertEquals(error.code, "EPERM");
+      assertEquals(await take(), "recovered");
+      mutex.unlock();
+      assertEquals(mutex.lock(), "acquired");
+      mutex.unlock();
+    }
+  });
+});
+
+describe("A living owner that has not written its identity yet", {
+  skip: firstReason(skip, skipWithoutChildren()),
+}, () => {
+  // What lies between taking a word and writing beside it: nothing, what a dead owner has left, or
+  // what one has left that closed its map.
+  const states: Record<string, [flags: number, identity: (own: number) => number]> = {
+    "after a free word": [0, () => 0],
+    "after a dead owner": [OWNER_DIED, (own) => own ^ 0x10],
+    "after one that closed its map": [0, () => ABANDONED],
+  };
+  for (const [when, [flags, identityOf]] of Object.entries(states)) {
+    test(`is not taken for dead, ${when}`, async () => {
+      using file = sharedFile();
+      const mutex = new Mutex(file.map);
+      await using peer = startPeer("sync_member.ts", [file.path]);
+      await ask(peer, { do: "lock mutex" });
+      const identity = word(file.map, MUTEX_OWNER_OFFSET + IDENTITY_OFFSET);
+      const own = identity[0]!;
+      identity[0] = identityOf(own);
+      Atomics.or(word(file.map, MUTEX_OWNER_OFFSET), 0, flags);
+      assertEquals(mutex.lock(100), "timeout");
+      assertEquals(await mutex.lockAsync(200), "timeout");
+      assertEquals(mutex.tryLock(), false);
+      identity[0] = own;
+      Atomics.and(word(file.map, MUTEX_OWNER_OFFSET), 0, ~flags);
+      await ask(peer, { do: "unlock mutex" });
+      assertEquals(mutex.lock(5000), "acquired");
+    });
+  }
 });
