@@ -13,7 +13,7 @@ function contents(count: number): Uint8Array[] {
 }
 
 /** How a flipped bit is noticed; `"not"` if it is not. */
-export type Notice = "not opened" | "verify()" | "not";
+export type Notice = "not opened" | "readFrom()" | "verify()" | "not";
 
 /** Reads a journal that somebody has changed. @throws {Error} If it yields what was not appended. */
 function look(disk: SimulatedDisk, appended: readonly Uint8Array[]): Notice {
@@ -31,6 +31,7 @@ function look(disk: SimulatedDisk, appended: readonly Uint8Array[]): Notice {
       }
     } catch (error) {
       if (!(error instanceof MMapError && error.code === "EBADMSG")) throw error;
+      return "readFrom()";
     }
     const { ok, clean } = journal.verify();
     return ok && clean ? "not" : "verify()";
@@ -40,22 +41,36 @@ function look(disk: SimulatedDisk, appended: readonly Uint8Array[]): Notice {
   }
 }
 
+/** Which bytes of each file. */
+export interface Bytes {
+  /** Every so many. Default 1. */
+  readonly stride?: number;
+  /** The first one. Default 0. */
+  readonly from?: number;
+  /** Behind the last one. Default: the end of the file. */
+  readonly to?: number;
+}
+
 /**
  * Flips bits of a closed journal, in its records, its headers and what lies behind its end.
  *
  * @param records How many there are.
- * @param stride Every bit of every so many bytes, and of the headers.
  */
-export function flipBits(records: number, stride: number): { bits: number; detected: number } {
+export function flipBits(
+  records: number,
+  { stride = 1, from = 0, to = Infinity }: Bytes = {},
+): { bits: number; detected: number } {
   const disk = new SimulatedDisk();
   const appended = contents(records);
   {
     using journal = openJournal(disk, "flipped", { mode: "w+", size: 1 << 15, durability: "none" });
     for (const bytes of appended) journal.append(bytes);
   }
-  return disk.list().reduce(({ bits, detected }, number) => {
+  let bits = 0;
+  let detected = 0;
+  for (const number of disk.list()) {
     const bytes = disk.bytes(number);
-    for (let at = 0; at < bytes.length; at += at < 128 ? 1 : stride) {
+    for (let at = from; at < Math.min(to, bytes.length); at += stride) {
       for (let bit = 0; bit < 8; bit++) {
         bytes[at]! ^= 1 << bit;
         bits++;
@@ -63,6 +78,6 @@ export function flipBits(records: number, stride: number): { bits: number; detec
         bytes[at]! ^= 1 << bit;
       }
     }
-    return { bits, detected };
-  }, { bits: 0, detected: 0 });
+  }
+  return { bits, detected };
 }

@@ -779,9 +779,14 @@ describe("Journal.verify()", () => {
   });
 
   test("notices flipped bits, in a journal of 1,000 records", () => {
-    const { bits, detected } = flipBits(1000, 101);
-    assert(bits > 6000);
+    const { bits, detected } = flipBits(1000, { stride: 101 });
+    assert(bits > 5000);
     assertEquals(detected, bits);
+  });
+
+  test("notices every flipped bit of a header", () => {
+    const { bits, detected } = flipBits(10, { to: HEADER_LENGTH });
+    assertEquals([bits, detected], [8 * HEADER_LENGTH, 8 * HEADER_LENGTH]);
   });
 });
 

@@ -38,7 +38,7 @@ for (const durability of ["every", "batch", "none"] as const) {
 }
 
 await step("bits flipped in a journal of 1,000 records", () => {
-  const { bits, detected } = flipBits(1000, Math.max(Math.round(1 / scale), 1));
+  const { bits, detected } = flipBits(1000, { stride: Math.max(Math.round(1 / scale), 1) });
   if (detected !== bits) throw new Error(`${bits - detected} of ${bits} were not noticed`);
   return `${bits}, all noticed`;
 });
