@@ -1,6 +1,6 @@
-/** Kills producers and consumers of a MessageQueue, and writers of a RecordRing, at random moments. */
+/** Kills those who use rings at random moments: producers, consumers, writers, broadcasters. */
 import { MemoryMap } from "../mod.ts";
-import { MessageQueue, RecordRing } from "../src/ring/mod.ts";
+import { Broadcast, MessageQueue, RecordRing } from "../src/ring/mod.ts";
 import { tempDir } from "./helpers.ts";
 import { pause, type Peer, type RuntimeName, startPeer, within } from "./helpers_sync.ts";
 import { readStamp } from "./stamps.ts";
@@ -161,6 +161,46 @@ export async function killWriters(
     result.lost += numbers.filter((number, i) => i > 0 && number !== numbers[i - 1]! + 1).length;
     if (numbers.length < Math.min(last + 1, 49)) result.lost++;
     next = last + 1;
+  }
+  result.times.sort((a, b) => a - b);
+  return result;
+}
+
+/** Kills `kills` producers of a Broadcast, each followed by another; a reader here is told what it missed. */
+export async function killBroadcasters(
+  kills: number,
+  runtimes: readonly RuntimeName[],
+): Promise<Killed> {
+  using dir = tempDir();
+  const path = dir.file("ring");
+  using ring = Broadcast.create({ path }, { capacity: CAPACITY });
+  const reader = ring.reader();
+  const result = fresh();
+  let last = { sender: -1, number: -1 };
+  const read = (): number =>
+    reader.read((bytes, _, missed) => {
+      const found = readStamp(bytes);
+      result.seen++;
+      if (found === undefined) return void result.broken++;
+      if (found.sender < last.sender) result.repeated++;
+      else if (found.sender === last.sender) {
+        if (found.number <= last.number) result.repeated++;
+        // What is missing must have been told, and no more than that.
+        else if (found.number !== last.number + 1 + missed) result.lost++;
+      }
+      last = found;
+    });
+  for (let kill = 0; kill < kills; kill++) {
+    const runtime = runtimes[kill % runtimes.length]!;
+    const victim = await start("ring_broadcaster.ts", [path, kill], runtime);
+    const started = performance.now();
+    while (last.sender !== kill && performance.now() < started + 10_000) read();
+    result.times.push(performance.now() - started);
+    const end = performance.now() + Math.random() * MOST_MS;
+    while (performance.now() < end) read();
+    victim.kill();
+    await victim.ended();
+    read();
   }
   result.times.sort((a, b) => a - b);
   return result;

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import { firstReason, runtimeName, skipEmulated, skipWithoutChildren } from "./helpers.ts";
 import { skipWithoutSync, within } from "./helpers_sync.ts";
-import { killConsumers, killProducers, killWriters } from "./kill_ring.ts";
+import { killBroadcasters, killConsumers, killProducers, killWriters } from "./kill_ring.ts";
 
 const skip = firstReason(skipWithoutSync, skipWithoutChildren(), skipEmulated);
 const KILLS = 12;
@@ -29,5 +29,11 @@ describe(`${KILLS} killed at random moments`, { skip }, () => {
     const result = await within(60, "killing", killWriters(KILLS, [runtimeName]));
     assertEquals([result.broken, result.repeated, result.lost], [0, 0, 0]);
     assert(result.seen > 100, `${result.seen} records`);
+  });
+
+  test("broadcasters: no message mixed, and what is missing is told", async () => {
+    const result = await within(60, "killing", killBroadcasters(KILLS, [runtimeName]));
+    assertEquals([result.broken, result.repeated, result.lost], [0, 0, 0]);
+    assert(result.seen > 100, `${result.seen} messages`);
   });
 });
