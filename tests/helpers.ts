@@ -9,6 +9,7 @@ import path from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { assertEquals, assertMatch, assertStrictEquals, assertThrows } from "@std/assert";
+import { guardStatus } from "../src/guard/mod.ts";
 
 /** The runtime that runs the tests. */
 export const runtimeName: "deno" | "bun" | "node" = process.versions["deno"] !== undefined
@@ -64,6 +65,9 @@ export function skipWithoutChildren(): Skip {
   startsChildren ??= spawnSync(process.execPath, ["--version"], { stdio: "ignore" }).status === 0;
   return startsChildren ? false : "needs to start this runtime a second time";
 }
+
+/** A lost page ends the process where nothing guards against that. */
+export const skipWithoutGuard: Skip = guardStatus().active ? false : "needs the fault guard";
 
 /** The first reason of several. */
 export function firstReason(...reasons: readonly Skip[]): Skip {

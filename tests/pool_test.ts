@@ -1,11 +1,13 @@
 /** MemoryPool and Block: what they give, a comparison with a model, bad input. */
+import fs from "node:fs";
 import { test } from "node:test";
 import fc from "fast-check";
-import { assert, assertEquals, assertGreater, assertNotEquals } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertNotEquals, assertThrows } from "@std/assert";
 import {
   MemoryMap,
   MMapAllocationError,
   MMapClosedError,
+  MMapFaultError,
   MMapInvalidParameterError,
   MMapProtectionError,
 } from "../mod.ts";
@@ -13,9 +15,11 @@ import { byteLengthOf, fit, geometryOf, handleOf, partsOf } from "../src/pool/la
 import { type Block, MemoryPool } from "../src/pool/mod.ts";
 import {
   assertRefused,
+  firstReason,
   fixtureResult,
   runtimeName,
   skipWithoutChildren,
+  skipWithoutGuard,
   tempDir,
 } from "./helpers.ts";
 import { sharedMemory, skipWithoutSync } from "./helpers_sync.ts";
@@ -241,8 +245,9 @@ test("MemoryPool.allocate() refuses sizes and alignments that cannot be", { skip
   const pool = poolIn(map);
   const { size } = pool.stats();
   for (const wrong of [0, -1, 1.5, NaN, Infinity, "8", 8n, null]) {
-    assertRefused(() => pool.allocate(wrong as number), MMapInvalidParameterError, "size");
-    assertRefused(() => pool.tryAllocate(wrong as number), MMapInvalidParameterError, "size");
+    const range = [String(wrong), "size", `from 1 to ${size},`];
+    assertRefused(() => pool.allocate(wrong as number), MMapInvalidParameterError, ...range);
+    assertRefused(() => pool.tryAllocate(wrong as number), MMapInvalidParameterError, ...range);
   }
   assertRefused(() => pool.allocate(size + 1), MMapInvalidParameterError, `${size} bytes in all`);
   for (const align of [0, -8, 3, 1.5, map.pageSize * 2, "8"]) {
@@ -259,7 +264,8 @@ test("MemoryPool refuses options and places that cannot be", { skip }, () => {
   const make = (options: unknown, at: unknown = map) => () =>
     new MemoryPool(at as MemoryMap, options as { blockSize: number });
   for (const blockSize of [0, -8, 7, 12.5, 2 ** 31, undefined, "64"]) {
-    assertRefused(make({ blockSize }), MMapInvalidParameterError, "block size");
+    const range = "a multiple of 8 from 8 to 2147483640";
+    assertRefused(make({ blockSize }), MMapInvalidParameterError, "block size", range);
   }
   assertRefused(make({ blockSize: 65536 }), MMapInvalidParameterError, "not even one block");
   assertRefused(make({ blockSize: 64, byteLength: 100 }), MMapInvalidParameterError, "100 bytes");
@@ -382,4 +388,38 @@ test("handles keep their parts", () => {
   const parts = { index: 2 ** 26 - 1, generation: 2 ** 23 - 2, salt: 2 ** 15 - 1 };
   assertEquals(partsOf(handleOf(parts)), parts);
   assert(handleOf(parts) < 1n << 64n);
+});
+
+test("MemoryPool and Block throw MMapFaultError when pages were lost", {
+  skip: firstReason(skip, skipWithoutGuard),
+}, () => {
+  using dir = tempDir();
+  const path = dir.file("pool");
+  const uses: Record<string, (pool: MemoryPool, block: Block, handle: bigint) => unknown> = {
+    "stats": (pool) => pool.stats(),
+    "picture": (pool) => pool.picture(),
+    "verify": (pool) => pool.verify(),
+    "recover": (pool) => pool.recover(),
+    "allocate": (pool) => pool.allocate(10),
+    "allocate a run": (pool) => pool.allocate(1000),
+    "tryAllocate": (pool) => pool.tryAllocate(10),
+    "at": (pool, _, handle) => pool.at(handle),
+    "bytes": (_, block) => block.bytes,
+    "handle": (_, block) => block.handle,
+    "isValid": (_, block) => block.isValid,
+    "adopt": (_, block) => block.adopt(),
+    "free": (_, block) => block.free(),
+    "dispose": (_, block) => block[Symbol.dispose](),
+  };
+  for (const [name, use] of Object.entries(uses)) {
+    fs.writeFileSync(path, new Uint8Array(65536));
+    using map = MemoryMap.open(path, { mode: "r+" });
+    const pool = poolIn(map);
+    const block = pool.allocate(10);
+    const { handle } = pool.allocate(10);
+    fs.truncateSync(path, 0);
+    assertThrows(() => use(pool, block, handle), MMapFaultError, "Cannot use", name);
+    assertThrows(() => use(pool, block, handle), MMapFaultError, "Cannot", name);
+    assertThrows(() => poolIn(map), MMapFaultError, "Cannot", name);
+  }
 });

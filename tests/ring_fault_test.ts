@@ -3,12 +3,10 @@ import fs from "node:fs";
 import { test } from "node:test";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { MMapFaultError } from "../mod.ts";
-import { guardStatus } from "../src/guard/mod.ts";
 import { MessageQueue, RecordRing } from "../src/ring/mod.ts";
-import { firstReason, type Skip, tempDir } from "./helpers.ts";
+import { firstReason, skipWithoutGuard, tempDir } from "./helpers.ts";
 import { skipWithoutSync } from "./helpers_sync.ts";
 
-const skipWithoutGuard: Skip = guardStatus().active ? false : "needs the fault guard";
 const skip = firstReason(skipWithoutSync, skipWithoutGuard);
 
 /** Calls until something throws: the first touches may fall on a page that is still there. */

@@ -103,7 +103,8 @@ export class Block implements Disposable {
    * @throws {MMapClosedError} If the block is freed, by whomever, or the map is closed.
    */
   adopt(): void {
-    if (!this.#blocks.adopt(this.#index, this.#generation)) throw this.#freed("adopt");
+    const adopted = this.#blocks.adopt(this.#index, this.#generation);
+    if (!this.#blocks.memory.sound(adopted)) throw this.#freed("adopt");
   }
 
   /**
@@ -112,14 +113,19 @@ export class Block implements Disposable {
    * @throws {MMapClosedError} If the block is freed already, by whomever, or the map is closed.
    */
   free(): void {
-    if (!this.#blocks.free(this.#index, this.#generation)) throw this.#freed("free");
+    if (!this.#free()) throw this.#freed("free");
     this.#settleLeak();
   }
 
   /** As {@link Block.free}; nothing if it is freed already. */
   [Symbol.dispose](): void {
-    if (!this.#blocks.memory.mapping.closed) this.#blocks.free(this.#index, this.#generation);
+    if (!this.#blocks.memory.mapping.closed) this.#free();
     this.#settleLeak();
+  }
+
+  /** False if it is freed already. */
+  #free(): boolean {
+    return this.#blocks.memory.sound(this.#blocks.free(this.#index, this.#generation));
   }
 
   #settleLeak(): void {
@@ -129,7 +135,7 @@ export class Block implements Disposable {
 
   #state(): number {
     const { memory } = this.#blocks;
-    return Atomics.load(memory.current(), memory.geometry.states + this.#index);
+    return memory.sound(Atomics.load(memory.current(), memory.geometry.states + this.#index));
   }
 
   #check(verb: string): void {

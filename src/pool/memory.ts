@@ -1,5 +1,5 @@
 /** The memory of a pool: found in a map, checked, named by its header; and the owners it knows. */
-import { checkInteger, show } from "../check.ts";
+import { show } from "../check.ts";
 import { MMapAllocationError, MMapInvalidParameterError } from "../errors.ts";
 import type { SyncPlatform } from "../ffi/sync_platform.ts";
 import { hostConstants } from "../ffi/host.ts";
@@ -31,6 +31,7 @@ import {
 const { PROT_READ, PROT_WRITE } = hostConstants;
 
 const WHAT = "Cannot put a pool";
+const VERB = "use a pool in";
 const NO_WORDS = new Int32Array(0);
 const MAGIC_WORD = MAGIC_OFFSET / WORD;
 const NAME_PAIR = MAGIC_OFFSET / (2 * WORD);
@@ -43,11 +44,23 @@ const OWNER_PAIR = OWNERS_OFFSET / (2 * WORD);
 const UNIT = 8;
 const MAX_BLOCK_SIZE = 2 ** 31 - UNIT;
 
+function checkBlockSize(blockSize: unknown): asserts blockSize is number {
+  const isWhole = typeof blockSize === "number" && blockSize % UNIT === 0;
+  if (isWhole && blockSize >= UNIT && blockSize <= MAX_BLOCK_SIZE) return;
+  throw new MMapInvalidParameterError(
+    `Cannot use ${
+      show(blockSize)
+    } as a block size in bytes: it must be a multiple of ${UNIT} from ` +
+      `${UNIT} to ${MAX_BLOCK_SIZE}`,
+  );
+}
+
 /** The memory of one pool in one thread. Places in it are indices of 32-bit words. */
 export class PoolMemory {
   readonly mapping: Mapping;
   readonly byteOffset: number;
   readonly geometry: Geometry;
+  readonly #byteLength: number;
   readonly salt: number;
   readonly platform: SyncPlatform;
   /** All words; empty when the map was closed, or moved and not looked up again yet. */
@@ -59,13 +72,7 @@ export class PoolMemory {
     if (!(map instanceof MemoryMap)) {
       throw new MMapInvalidParameterError(`${WHAT} in ${show(map)}: give a MemoryMap`);
     }
-    checkInteger("a block size in bytes", blockSize, 1);
-    if (blockSize % UNIT !== 0 || blockSize > MAX_BLOCK_SIZE) {
-      throw new MMapInvalidParameterError(
-        `Cannot use ${blockSize} as a block size in bytes: it must be a multiple of ${UNIT}, up to ` +
-          MAX_BLOCK_SIZE,
-      );
-    }
+    checkBlockSize(blockSize);
     const mapping = mappingOf(map);
     mapping.use("put a pool in", byteOffset, byteLength ?? 0, 0);
     const length = byteLength ?? mapping.size - byteOffset;
@@ -84,16 +91,28 @@ export class PoolMemory {
     this.platform = requireSyncPlatform(WHAT);
     // First with the geometry that would be made; an older pool may have another number of blocks.
     this.geometry = this.#settle(fitting, length);
+    this.#byteLength = byteLengthOf(this.geometry);
     mapping.closing.add(() => this.words = NO_WORDS);
-    this.salt = this.current()[SALT_WORD]! & (2 ** SALT_BITS - 1);
+    this.salt = this.sound(this.current()[SALT_WORD]!) & (2 ** SALT_BITS - 1);
   }
 
   /** The words, wherever they are now. @throws {MMapClosedError} If the map is closed. */
   current(): Int32Array {
     if (this.words.length !== 0) return this.words;
     const length = this.geometry.words * WORD;
-    this.mapping.use("use a pool in", this.byteOffset, length, PROT_WRITE);
+    this.mapping.use(VERB, this.byteOffset, length, PROT_WRITE);
     return this.words = wordsOf(this.mapping, this.byteOffset, length, 2 * WORD);
+  }
+
+  /**
+   * What was read from the pool, or came of a change there: zeros in the place of a lost page look like
+   * free blocks.
+   *
+   * @throws {MMapFaultError} If a page of the pool was lost.
+   */
+  sound<T>(result: T): T {
+    this.mapping.intact(VERB, this.byteOffset, this.#byteLength, PROT_WRITE);
+    return result;
   }
 
   /** The number of this thread among the owners. @throws {MMapAllocationError} If there is none left. */

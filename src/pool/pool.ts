@@ -121,12 +121,12 @@ export class MemoryPool {
     const blockSize = this.#blockSize;
     const small = options === undefined && Number.isInteger(size) && size > 0 && size <= blockSize;
     const index = small ? this.#blocks.takeOne() : this.#takeRun(size, options);
-    if (index === -1) return undefined;
+    if (index === -1) return this.#memory.sound(undefined);
     const { words, geometry } = this.#memory;
     words[geometry.slacks + index] = small
       ? blockSize - size
       : Math.ceil(size / blockSize) * blockSize - size;
-    return makeBlock(this.#blocks, index, size, this.#leaks.batch());
+    return this.#memory.sound(makeBlock(this.#blocks, index, size, this.#leaks.batch()));
   }
 
   /**
@@ -152,7 +152,7 @@ export class MemoryPool {
       );
     }
     const isThere = () => {
-      const state = Atomics.load(words, geometry.states + index);
+      const state = this.#memory.sound(Atomics.load(words, geometry.states + index));
       return generationOf(state) === generation && (state & OWNER_MASK) !== 0 &&
         (state & TAIL) === 0;
     };
@@ -174,7 +174,7 @@ export class MemoryPool {
    * @throws {MMapClosedError} If the map is closed.
    */
   recover(): number {
-    return this.#blocks.recover() * this.#blockSize;
+    return this.#memory.sound(this.#blocks.recover()) * this.#blockSize;
   }
 
   /**
@@ -183,7 +183,7 @@ export class MemoryPool {
    * @throws {MMapClosedError} If the map is closed.
    */
   stats(): PoolStats {
-    return statsOf(this.#memory);
+    return this.#memory.sound(statsOf(this.#memory));
   }
 
   /**
@@ -195,7 +195,7 @@ export class MemoryPool {
    */
   picture(cells: number = 512): string {
     checkInteger("a number of cells", cells, 1);
-    return pictureOf(this.#memory, cells, 64);
+    return this.#memory.sound(pictureOf(this.#memory, cells, 64));
   }
 
   /**
@@ -206,13 +206,18 @@ export class MemoryPool {
    * @throws {MMapClosedError} If the map is closed.
    */
   verify(): PoolProblem[] {
-    return problemsOf(this.#memory);
+    return this.#memory.sound(problemsOf(this.#memory));
   }
 
   /** Checks a request that is more than one block, or wrong. */
   #takeRun(size: number, options?: AllocateOptions): number {
-    checkInteger("a size in bytes", size, 1);
     const { blocks, blockSize } = this.#memory.geometry;
+    if (!Number.isSafeInteger(size) || size < 1) {
+      throw new MMapInvalidParameterError(
+        `Cannot use ${show(size)} as a size in bytes: it must be a whole number from 1 to ` +
+          `${blocks * blockSize}, what the pool has`,
+      );
+    }
     const count = Math.ceil(size / blockSize);
     if (count > blocks) {
       throw new MMapInvalidParameterError(

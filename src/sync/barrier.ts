@@ -121,6 +121,7 @@ export class Barrier implements Disposable {
       words[place + ARRIVED] = 0;
       give(this.#memory, place, "Cannot leave a barrier");
     }
+    this.#memory.intact();
   }
 
   /** Leaves; for `using`. */
@@ -131,19 +132,19 @@ export class Barrier implements Disposable {
   *#steps(deadline: number): Steps<BarrierOutcome> {
     const memory = this.#memory;
     const place = this.#place();
-    const phase = this.#unfinished ??= Atomics.load(memory.current(), PHASE);
+    const phase = this.#unfinished ??= memory.load(PHASE);
     const arrived = (phase & ~INCOMPLETE) + NEXT | 0;
     Atomics.store(memory.current(), place + ARRIVED, arrived);
     for (let looks = 0;;) {
       this.#goOn(phase, arrived);
-      const now = Atomics.load(memory.current(), PHASE);
+      const now = memory.load(PHASE);
       if (now !== phase) {
         this.#unfinished = undefined;
         return (now & INCOMPLETE) === 0 ? "passed" : "recovered";
       }
       if (remaining(deadline) <= 0) return "timeout";
       yield { index: PHASE, expected: phase, timeoutMs: interval(looks++, deadline) };
-      if (Atomics.load(memory.current(), PHASE) === phase) this.#bury(arrived, isThorough(looks));
+      if (memory.load(PHASE) === phase) this.#bury(arrived, isThorough(looks));
     }
   }
 

@@ -54,7 +54,9 @@ function lookUp(what: string, map: MemoryMap, byteOffset: number): Change {
  * process where it may not: there a plain load does, as long as calls lie between two of them.
  */
 function load(change: Change, writable: boolean): number {
-  return writable ? Atomics.load(change.word, 0) : change.word[0]!;
+  const value = writable ? Atomics.load(change.word, 0) : change.word[0]!;
+  change.mapping.intact("wait on", change.byteOffset, WORD, PROT_READ);
+  return value;
 }
 
 function isWritable({ mapping, byteOffset }: Change): boolean {

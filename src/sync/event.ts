@@ -61,7 +61,7 @@ export class Event {
 
   /** Whether the event is set. */
   get isSet(): boolean {
-    return (Atomics.load(this.#memory.current(), STATE) & SET) !== 0;
+    return (this.#memory.load(STATE) & SET) !== 0;
   }
 
   /**
@@ -75,6 +75,7 @@ export class Event {
       const state = Atomics.load(words, STATE);
       const next = (state & COUNT_MASK) + ONCE | SET;
       if (Atomics.compareExchange(words, STATE, state, next) !== state) continue;
+      this.#memory.intact();
       if ((state & WAITING) !== 0) {
         this.#memory.platform.wake(this.#memory.address(STATE), Infinity);
       }
@@ -89,6 +90,7 @@ export class Event {
    */
   reset(): void {
     Atomics.and(this.#memory.current(), STATE, ~SET);
+    this.#memory.intact();
   }
 
   /**
@@ -114,10 +116,10 @@ export class Event {
   }
 
   *#steps(deadline: number): Steps<boolean> {
-    const first = Atomics.load(this.#memory.current(), STATE) & COUNT_MASK;
+    const first = this.#memory.load(STATE) & COUNT_MASK;
     for (;;) {
       const words = this.#memory.current();
-      const state = Atomics.load(words, STATE);
+      const state = this.#memory.load(STATE);
       if (this.#autoReset && (state & SET) !== 0) {
         if (Atomics.compareExchange(words, STATE, state, state & ~SET) === state) return true;
         continue;

@@ -23,6 +23,7 @@ import { MAX_SPINS, type Spinning } from "./spin.ts";
 
 const { PROT_READ, PROT_WRITE } = hostConstants;
 
+const VERB = "use a lock in";
 const NO_WORDS = new Int32Array(0);
 const TAG = TAG_OFFSET / WORD;
 const BOOT_PAIR = BOOT_OFFSET / (2 * WORD);
@@ -128,6 +129,7 @@ export class LockMemory {
       memories.set(byteOffset, memory);
     }
     memory.#settle(kind, parameter);
+    memory.intact();
     return memory;
   }
 
@@ -150,13 +152,30 @@ export class LockMemory {
    * @throws {MMapClosedError} If the map is closed.
    */
   reopen(): Int32Array {
-    this.mapping.use("use a lock in", this.#byteOffset, this.#length, PROT_WRITE);
+    this.mapping.use(VERB, this.#byteOffset, this.#length, PROT_WRITE);
     return this.words = wordsOf(this.mapping, this.#byteOffset, this.#length, 2 * WORD);
   }
 
   /** The words, wherever they are now. */
   current(): Int32Array {
     return this.words.length === 0 ? this.reopen() : this.words;
+  }
+
+  /**
+   * Asked after the words were touched, and before anybody is told what they said: zeros in the place of a
+   * lost page look like a free lock.
+   *
+   * @throws {MMapFaultError} If a page of the lock was lost.
+   */
+  intact(): void {
+    this.mapping.intact(VERB, this.#byteOffset, this.#length, PROT_WRITE);
+  }
+
+  /** What is in a word. @throws {MMapFaultError} If a page of the lock was lost. */
+  load(index: number): number {
+    const value = Atomics.load(this.current(), index);
+    this.intact();
+    return value;
   }
 
   /** The address of a word. */

@@ -87,7 +87,9 @@ export class Mutex extends Lock implements Disposable {
 
   /** Whether this thread holds the mutex. */
   get isHeld(): boolean {
-    return isMine(this.#memory, OWNER);
+    const mine = isMine(this.#memory, OWNER);
+    this.#memory.intact();
+    return mine;
   }
 
   /** Releases the mutex if this thread holds it; for `using`. */

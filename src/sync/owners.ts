@@ -32,7 +32,9 @@ const CLAIM_MS = 1000;
 export function tryTake(memory: LockMemory, index: number): Taken | undefined {
   const words = memory.words.length === 0 ? memory.reopen() : memory.words;
   const { self } = memory.platform;
-  if (Atomics.compareExchange(words, index, 0, self.number) !== 0) return undefined;
+  const before = Atomics.compareExchange(words, index, 0, self.number);
+  memory.intact();
+  if (before !== 0) return undefined;
   // Whoever releases a word clears its identity first.
   const taken = words[index + IDENTITY] === 0 ? "acquired" : "recovered";
   words[index + IDENTITY] = self.identity;
@@ -92,6 +94,7 @@ function takeFromKernel(memory: LockMemory, index: number, deadline: number): Lo
     if (claim === "confused") {
       platform.wait(memory.address(TURN), Atomics.load(memory.current(), TURN), 1);
     }
+    memory.intact();
     if (remaining(deadline) <= 0) return "timeout";
     // The kernel takes a later thread with the number of a dead one for the owner.
     const taken = recoverByLooking(memory, index);
@@ -143,7 +146,7 @@ export function* takeAny(
     // Marked words are released through the slow path, which wakes.
     if (indices.some((index) => arm(words, index) === 0)) continue;
     yield { index: TURN, expected: turn, timeoutMs: interval(looks, deadline) };
-    if (Atomics.load(memory.current(), TURN) === turn) {
+    if (memory.load(TURN) === turn) {
       const thorough = isThorough(++looks);
       for (const index of indices) {
         const taken = tryRecover(memory, index, thorough);
@@ -176,10 +179,11 @@ export function give(memory: LockMemory, index: number, what: string): void {
   const words = memory.words.length === 0 ? memory.reopen() : memory.words;
   const { number } = memory.platform.self;
   // Held through another map of the same memory: the word itself knows.
-  if (memory.held[index] === 0 && !isMine(memory, index)) throw notHeld(what);
+  if (memory.held[index] === 0 && !isMine(memory, index)) throw notHeld(memory, what);
   memory.held[index] = 0;
   words[index + IDENTITY] = 0;
   if (Atomics.compareExchange(words, index, number, 0) !== number) handOver(memory, index, what);
+  memory.intact();
 }
 
 /** Leaves everything that this thread holds here to the next owners, who will know. */
@@ -197,7 +201,7 @@ function handOver(memory: LockMemory, index: number, what: string): void {
   const words = memory.current();
   const { platform } = memory;
   const word = Atomics.load(words, index);
-  if ((word & OWNER_MASK) !== platform.self.number) throw notHeld(what);
+  if ((word & OWNER_MASK) !== platform.self.number) throw notHeld(memory, what);
   if (platform.ownership === undefined) {
     Atomics.store(words, index, 0);
     platform.wake(memory.address(index), 1);
@@ -227,6 +231,7 @@ function settle(memory: LockMemory, index: number): Taken {
   const words = memory.current();
   const left = words[index + IDENTITY] !== 0;
   words[index + IDENTITY] = memory.platform.self.identity;
+  memory.intact();
   memory.held[index] = 1;
   // Last: while it is set, nobody takes the dead owner's identity for ours.
   const died = (Atomics.and(words, index, ~OWNER_DIED) & OWNER_DIED) !== 0;
@@ -284,6 +289,7 @@ interface Owner {
 
 function readOwner(memory: LockMemory, index: number): Owner {
   const pair = Atomics.load(memory.pairs(), index / 2);
+  memory.intact();
   const word = Number(BigInt.asIntN(32, pair));
   const identity = Number(BigInt.asIntN(32, pair >> 32n));
   // Until the new owner has settled, the identity is the old one's.
@@ -307,8 +313,9 @@ function seize(memory: LockMemory, { index, pair, marked }: Owner): boolean {
   return true;
 }
 
-/** The error of who releases what it does not hold. */
-export function notHeld(what: string): MMapInvalidParameterError {
+/** The error of who releases what it does not hold. @throws {MMapFaultError} If the page was lost. */
+export function notHeld(memory: LockMemory, what: string): MMapInvalidParameterError {
+  memory.intact();
   return new MMapInvalidParameterError(
     `${what}: this thread does not hold it; the thread that took it must release it, once`,
     { code: "EPERM" },

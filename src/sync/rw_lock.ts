@@ -63,7 +63,7 @@ class Side {
 
   /** `"recovered"` while what a dead writer left has not been written over. */
   get state(): Taken {
-    return this.memory.current()[WRITING] === 0 ? "acquired" : "recovered";
+    return this.memory.load(WRITING) === 0 ? "acquired" : "recovered";
   }
 }
 
@@ -110,8 +110,9 @@ class ReadLock extends Lock {
   override unlock(): void {
     const side = this.#side;
     side.memory.current();
-    if (side.readers === 0) throw notHeld("Cannot unlock for reading");
+    if (side.readers === 0) throw notHeld(side.memory, "Cannot unlock for reading");
     if (--side.readers === 0) give(side.memory, side.slot, "Cannot unlock for reading");
+    else side.memory.load(side.slot); // throws if the page was lost
   }
 
   /** Takes part unless a writer holds or wants the lock. */
@@ -119,12 +120,13 @@ class ReadLock extends Lock {
     const { memory, readers } = this.#side;
     const words = memory.current();
     if (readers > 0) {
+      memory.load(this.#side.slot); // throws if the page was lost
       this.#side.readers++;
       return true;
     }
     if (words[GATE] !== 0 || !this.#takeSlot()) return false;
     // The slot first, then the gate: a writer takes the gate first and looks at the slots then.
-    if (Atomics.load(words, GATE) === 0) return true;
+    if (memory.load(GATE) === 0) return true;
     this.unlock();
     return false;
   }
@@ -191,7 +193,7 @@ class WriteLock extends Lock {
   override unlock(): void {
     const side = this.#side;
     const words = side.memory.current();
-    if (!side.writing) throw notHeld("Cannot unlock for writing");
+    if (!side.writing) throw notHeld(side.memory, "Cannot unlock for writing");
     side.writing = false;
     words[WRITING] = 0;
     give(side.memory, GATE, "Cannot unlock for writing");

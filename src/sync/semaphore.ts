@@ -138,7 +138,7 @@ export class Semaphore implements Disposable {
     const { held } = this.#memory;
     const index = this.#indices.find((index) => held[index] !== 0) ??
       this.#indices.find((index) => words[index] !== 0 && isMine(this.#memory, index));
-    if (index === undefined) throw notHeld("Cannot release a permit");
+    if (index === undefined) throw notHeld(this.#memory, "Cannot release a permit");
     give(this.#memory, index, "Cannot release a permit");
   }
 
@@ -177,7 +177,9 @@ export class Semaphore implements Disposable {
   /** Permits that nobody holds now. */
   get available(): number {
     const words = this.#memory.current();
-    return this.#indices.filter((index) => Atomics.load(words, index) === 0).length;
+    const free = this.#indices.filter((index) => Atomics.load(words, index) === 0).length;
+    this.#memory.intact();
+    return free;
   }
 
   /** Releases the permits that this thread holds; for `using`. */
@@ -186,6 +188,7 @@ export class Semaphore implements Disposable {
     for (const index of this.#indices) {
       if (isMine(this.#memory, index)) give(this.#memory, index, "Cannot release a permit");
     }
+    this.#memory.intact();
   }
 
   #take(): Taken | undefined {

@@ -73,7 +73,7 @@ export async function runAsync<T>(memory: LockMemory, steps: Steps<T>): Promise<
         platform: memory.platform,
         expected,
         address: () => memory.address(index),
-        load: () => Atomics.load(memory.current(), index),
+        load: () => memory.load(index),
       }, timeoutMs);
     } catch (error) {
       steps.throw(error); // what it has taken by now, it gives back

@@ -14,7 +14,7 @@ export interface Watched {
   readonly expected: number;
   /** Where the word is now. */
   address(): number;
-  /** What is in it. @throws {MMapClosedError} If the map is closed. */
+  /** What is in it. @throws {MMapClosedError} If the map is closed. @throws {MMapFaultError} If its page was lost. */
   load(): number;
 }
 
@@ -50,10 +50,15 @@ export function watch(word: Watched, timeoutMs: number): Promise<boolean> {
       if (error === undefined) resolve(changed);
       else reject(error);
     };
+    const lookOnce = (): void => {
+      try {
+        settle(undefined, word.load() !== word.expected);
+      } catch (error) {
+        settle(error, false);
+      }
+    };
     const entry: Entry = { ...word, settle };
-    const timer = timeoutMs <= MAX_TIMER
-      ? setTimeout(() => settle(undefined, word.load() !== word.expected), Math.ceil(timeoutMs))
-      : undefined;
+    const timer = timeoutMs <= MAX_TIMER ? setTimeout(lookOnce, Math.ceil(timeoutMs)) : undefined;
     closing.add(onClose);
     watcher.add(entry);
   });
