@@ -3,6 +3,7 @@ import {
   MMapAllocationError,
   MMapError,
   type MMapErrorOptions,
+  MMapFaultError,
   MMapInvalidParameterError,
   MMapProtectionError,
 } from "./errors.ts";
@@ -114,6 +115,40 @@ export function explain(
     (errno === undefined ? "" : ` (${errno})`) + (advice === undefined ? "" : `; ${advice}`);
   const byCall = syscall === "ftruncate" ? MMapAllocationError : undefined;
   return new (Class ?? byCall ?? classByCode[code] ?? MMapError)(message, {
+    code,
+    errno,
+    syscall,
+    cause: error,
+  });
+}
+
+/**
+ * Says of a lost page whose it is, for classes over a map of their own: their users have nothing to
+ * call `remap()` on. Anything else is returned as it came.
+ *
+ * @param what The request and the file, such as `Cannot read from the MessageQueue in "a"`.
+ */
+export function explainLoss(what: string, error: unknown): unknown {
+  if (!(error instanceof MMapFaultError)) return error;
+  const { offset, code, errno, syscall } = error;
+  return new MMapFaultError(
+    `${what}: its byte ${offset} is gone; the file was truncated, or the disk is full: close it, and ` +
+      "open it again when the file is whole, or make a new one",
+    offset,
+    { code, errno, syscall, cause: error },
+  );
+}
+
+/**
+ * Says of a missing file how one of its kind is made. Anything else is returned as it came.
+ *
+ * @param what The request and the file, such as `Cannot open "a" as a MessageQueue`.
+ * @param cure How it is made, such as `make it with MessageQueue.create()`.
+ */
+export function explainMissing(what: string, error: unknown, cure: string): unknown {
+  if (!(error instanceof MMapError) || error.code !== "ENOENT") return error;
+  const { code, errno, syscall } = error;
+  return new MMapError(`${what}: there is no such file; check the path, or ${cure}`, {
     code,
     errno,
     syscall,

@@ -1,7 +1,7 @@
 /** The files of a journal on the disk, mapped. */
 import { show } from "../check.ts";
 import { MMapError } from "../errors.ts";
-import { explain } from "../explain.ts";
+import { explain, explainLoss, explainMissing } from "../explain.ts";
 import { nodeFs, nodePath } from "../ffi/builtin.ts";
 import { hostConstants, platform } from "../ffi/host.ts";
 import { mappingOf, MemoryMap } from "../memory_map.ts";
@@ -41,7 +41,16 @@ class MappedSegment implements SegmentFile {
 
   /** Throws if a page of the file was lost. */
   #whole(): void {
-    if (mappingOf(this.#map).touched[0] !== 0) this.#map.checkFaults();
+    if (mappingOf(this.#map).touched[0] === 0) return;
+    try {
+      this.#map.checkFaults();
+    } catch (error) {
+      throw this.#explained(error);
+    }
+  }
+
+  #explained(error: unknown): unknown {
+    return explainLoss(`Cannot use journal file ${show(this.#map.path)}`, error);
   }
 
   put(offset: number, bytes: Uint8Array): void {
@@ -79,11 +88,19 @@ class MappedSegment implements SegmentFile {
   }
 
   flush(offset: number, length: number): void {
-    this.#map.flush(offset, length);
+    try {
+      this.#map.flush(offset, length);
+    } catch (error) {
+      throw this.#explained(error);
+    }
   }
 
-  flushAsync(offset: number, length: number): Promise<void> {
-    return this.#map.msyncAsync(MS_SYNC, offset, length);
+  async flushAsync(offset: number, length: number): Promise<void> {
+    try {
+      await this.#map.msyncAsync(MS_SYNC, offset, length);
+    } catch (error) {
+      throw this.#explained(error);
+    }
   }
 
   discard(offset: number, length: number): void {
@@ -172,9 +189,16 @@ export class Disk implements Storage {
   }
 
   open(number: number, writable: boolean): SegmentFile {
-    return new MappedSegment(
-      MemoryMap.open(this.name(number), { mode: writable ? "r+" : "r" }),
-    );
+    const name = this.name(number);
+    try {
+      return new MappedSegment(MemoryMap.open(name, { mode: writable ? "r+" : "r" }));
+    } catch (error) {
+      throw explainMissing(
+        `Cannot open journal file ${show(name)}`,
+        error,
+        'make it with mode "a+"',
+      );
+    }
   }
 
   make(size: number): SegmentFile {

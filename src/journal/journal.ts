@@ -1,6 +1,12 @@
 /** Journal: the public face of an append-only log that survives crashes. */
 import { checkInteger, checkSignal, show } from "../check.ts";
-import { MMapClosedError, MMapInvalidParameterError, MMapProtectionError } from "../errors.ts";
+import {
+  MMapClosedError,
+  MMapError,
+  MMapFaultError,
+  MMapInvalidParameterError,
+  MMapProtectionError,
+} from "../errors.ts";
 import { pathOf } from "../file.ts";
 import { asByteArray, lengthOf } from "../memory_operations.ts";
 import { Cursor, type JournalRecord } from "./cursor.ts";
@@ -77,6 +83,8 @@ export class Journal implements Disposable {
   readonly #group: GroupCommit | undefined;
   readonly #watches = new Set<Watch>();
   #closed = false;
+  /** Whether a method has thrown that a page was lost. */
+  #toldOfLoss = false;
 
   private constructor(storage: Storage, name: string, options: JournalOptions) {
     if (typeof storage?.settle !== "function") {
@@ -152,11 +160,13 @@ export class Journal implements Disposable {
    */
   append(bytes: ArrayBufferView | ArrayBufferLike | string): number {
     const writer = this.#writing("append to");
-    const sequence = this.#store(writer, bytes);
-    if (this.durability === "every") this.#group!.flush();
-    else if (this.durability === "batch") this.#group!.added();
-    writer.publish();
-    return sequence;
+    return this.#told(() => {
+      const sequence = this.#store(writer, bytes);
+      if (this.durability === "every") this.#group!.flush();
+      else if (this.durability === "batch") this.#group!.added();
+      writer.publish();
+      return sequence;
+    });
   }
 
   /**
@@ -179,14 +189,18 @@ export class Journal implements Disposable {
    * assertEquals(journal.durableSequence, 3);
    * ```
    */
-  // deno-lint-ignore require-await -- what append() throws becomes a rejection
   async appendAsync(bytes: ArrayBufferView | ArrayBufferLike | string): Promise<number> {
     if (this.durability === "every") return this.append(bytes);
     const writer = this.#writing("append to");
-    const sequence = this.#store(writer, bytes);
-    writer.publish();
-    this.#group!.added();
-    return this.#group!.durable(sequence).then(() => sequence);
+    try {
+      const sequence = this.#store(writer, bytes);
+      writer.publish();
+      this.#group!.added();
+      await this.#group!.durable(sequence);
+      return sequence;
+    } catch (error) {
+      throw this.#telling(error);
+    }
   }
 
   /**
@@ -197,7 +211,7 @@ export class Journal implements Disposable {
    */
   sync(): void {
     this.#writing("flush");
-    this.#group!.flush();
+    this.#told(() => this.#group!.flush());
   }
 
   /**
@@ -218,7 +232,7 @@ export class Journal implements Disposable {
     try {
       for (;;) {
         this.#usable("read");
-        const record = cursor.next();
+        const record = this.#told(() => cursor.next());
         if (record === undefined) return;
         yield record;
       }
@@ -268,7 +282,7 @@ export class Journal implements Disposable {
       for (;;) {
         signal?.throwIfAborted();
         const { next } = this.#usable("read");
-        const record = cursor.next();
+        const record = this.#told(() => cursor.next());
         if (record !== undefined) yield record;
         else await watch.changed(next);
       }
@@ -293,7 +307,7 @@ export class Journal implements Disposable {
   removeBefore(sequence: number): void {
     const writer = this.#writing("remove records of");
     checkInteger("a sequence", sequence, 0);
-    writer.removeBefore(sequence);
+    this.#told(() => writer.removeBefore(sequence));
   }
 
   /**
@@ -307,9 +321,23 @@ export class Journal implements Disposable {
     return verifyJournal(state, state instanceof Writer);
   }
 
-  /** Puts everything on the storage and ends the journal; may be called again. */
+  /**
+   * Puts everything on the storage and ends the journal; may be called again.
+   *
+   * @throws {MMapError} If the flush fails. Everything is given back all the same.
+   * @throws {MMapFaultError} If the file was truncated, unless another method has said so already.
+   */
   close(): void {
     if (this.#closed) return;
+    try {
+      this.#end();
+    } catch (error) {
+      // Who knows that a page was lost does not need to hear it in place of the error that told.
+      if (!this.#toldOfLoss || !isLoss(error)) throw error;
+    }
+  }
+
+  #end(): void {
     try {
       if (this.#state instanceof Writer) this.#group!.close();
     } finally {
@@ -320,6 +348,20 @@ export class Journal implements Disposable {
       } finally {
         this.#lock?.close();
       }
+    }
+  }
+
+  /** Notes that the caller gets to know of a lost page. */
+  #telling(error: unknown): unknown {
+    if (isLoss(error)) this.#toldOfLoss = true;
+    return error;
+  }
+
+  #told<T>(step: () => T): T {
+    try {
+      return step();
+    } catch (error) {
+      throw this.#telling(error);
     }
   }
 
@@ -347,6 +389,12 @@ export class Journal implements Disposable {
       `Cannot ${verb} journal ${show(this.path)}: it is open for reading; open it with mode "r+"`,
     );
   }
+}
+
+/** Whether an error says that a page was lost, or follows from one that does. */
+function isLoss(error: unknown): boolean {
+  return error instanceof MMapFaultError ||
+    (error instanceof MMapError && error.cause instanceof MMapFaultError);
 }
 
 /** Whether there is no journal yet. @throws {MMapError} EBADMSG if only its first segment is gone. */

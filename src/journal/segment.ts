@@ -86,6 +86,8 @@ export function readHeader(file: SegmentFile, storage: Storage, number: number):
   const { words } = file;
   const name = show(storage.name(number));
   const refuse = (why: string): never => {
+    // A file that follows the first of a journal is the journal's.
+    if (number > 0) throw damaged(`Cannot open journal file ${name}: ${why}`);
     throw new MMapInvalidParameterError(`Cannot open journal file ${name}: ${why}`);
   };
   const lies = (why: string): never => {
@@ -94,6 +96,7 @@ export function readHeader(file: SegmentFile, storage: Storage, number: number):
   if (file.size < HEADER_LENGTH) {
     refuse(`it has ${file.size} bytes and a journal at least ${HEADER_LENGTH}; give a journal`);
   }
+  file.crc(0, HEADER_CRC_OFFSET); // throws if the page of a file that is open was lost
   const magic = words[MAGIC_OFFSET / 4];
   if (magic === MAGIC_SWAPPED) {
     refuse("it is from a machine of the other byte order; read it there");

@@ -36,6 +36,9 @@ import {
   type RingPlace,
 } from "./ring_memory.ts";
 
+/** Among the owners' words. */
+const PRODUCER = PRODUCER_OFFSET / WORD;
+
 const kind: RingKind = {
   name: "Broadcast",
   kind: KIND_BROADCAST,
@@ -43,6 +46,7 @@ const kind: RingKind = {
   ownersOffset: OWNERS_OFFSET,
   ownersLength: OWNERS_LENGTH,
   dataOffset: DATA_OFFSET,
+  marks: [PRODUCER],
 };
 
 const EPOCH = EPOCH_OFFSET / WORD;
@@ -53,8 +57,6 @@ const TYPE = TYPE_OFFSET / WORD;
 const NUMBER = NUMBER_OFFSET / WORD;
 const NEXT = NEXT_OFFSET / WORD;
 const BELL = (OWNERS_OFFSET + BELL_OFFSET) / WORD;
-/** Among the owners' words. */
-const PRODUCER = PRODUCER_OFFSET / WORD;
 
 /**
  * A ring of messages in shared memory from one producer to any number of readers, in any threads,
@@ -117,7 +119,8 @@ export class Broadcast implements Disposable {
    * @param place A new file, a new name, a zeroed map, or memory without a name.
    * @param options The capacity.
    * @throws {MMapInvalidParameterError} If an option is wrong, or the system cannot wait in shared memory.
-   * @throws {MMapError} If the memory cannot be made; `code` says why.
+   * @throws {MMapError} If the memory cannot be made; `code` says why. `EEXIST`: there is a file that is
+   * not empty and no Broadcast, or one with a living producer.
    */
   static create(place: NewRingPlace, options: RingOptions): Broadcast {
     return new Broadcast(RingMemory.create(kind, place, options));

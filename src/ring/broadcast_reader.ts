@@ -20,7 +20,7 @@ import {
   wordAt,
 } from "./broadcast_position.ts";
 import { WORD } from "./header.ts";
-import { untilClosed } from "./messages.ts";
+import { checkHandler, untilClosed } from "./messages.ts";
 import type { RingMemory } from "./ring_memory.ts";
 import { Scratch } from "./scratch.ts";
 
@@ -74,14 +74,15 @@ export class BroadcastReader implements AsyncIterable<BroadcastMessage> {
    * Hands the messages that are there to a function, oldest first.
    *
    * @param handler Gets a copy of the bytes, which is good until it returns, the type, and how many messages
-   * were missed directly before.
+   * were missed directly before. A message whose handler throws counts as read.
    * @param limit How many at most. Default: as many as there are.
    * @returns How many there were.
-   * @throws {MMapInvalidParameterError} If a message is damaged.
+   * @throws {MMapInvalidParameterError} If the handler is no function, or a message is damaged.
    * @throws {MMapClosedError} If the ring is closed.
    * @throws {MMapFaultError} If the file was truncated.
    */
   read(handler: BroadcastHandler, limit: number = Infinity): number {
+    checkHandler(handler);
     if (limit !== Infinity) checkInteger("a number of messages", limit, 0);
     const memory = this.#memory;
     // Only what is there now: a fast producer must not keep the caller here.

@@ -31,7 +31,7 @@ const TYPE = TYPE_OFFSET / WORD;
 const DATA = DATA_OFFSET / WORD;
 const ROOM_BELL = (OWNERS_OFFSET + ROOM_BELL_OFFSET) / WORD;
 /** Among the owners' words. */
-const CONSUMER = CONSUMER_OFFSET / WORD;
+export const CONSUMER: number = CONSUMER_OFFSET / WORD;
 const MESSAGE_BELL = MESSAGE_BELL_OFFSET / WORD;
 
 /** Reads that find nothing between two looks for the dead: the tail is in the producers' cache. */

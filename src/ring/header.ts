@@ -71,6 +71,12 @@ export function hasRingHeader(words: Int32Array): boolean {
   return magic === MAGIC || magic === FOREIGN_MAGIC;
 }
 
+/** Whether words begin with a header of a kind and version. */
+export function isOfKind(words: Int32Array, kind: number, version: number): boolean {
+  return words[MAGIC_OFFSET / WORD] === MAGIC && words[KIND_OFFSET / WORD] === kind &&
+    words[VERSION_OFFSET / WORD] === version;
+}
+
 /**
  * Reads the header at the start of some words.
  *
@@ -98,10 +104,13 @@ export function readRingHeader(
   if (magic === FOREIGN_MAGIC) {
     refuse("it was made on a machine of the other byte order; read it on such a machine");
   }
+  if (magic === 0) refuse("it is not complete yet, or something else; wait for who creates it");
   if (magic !== MAGIC) {
     refuse(
-      `it begins with 0x${(magic >>> 0).toString(16).padStart(8, "0")}, which is something else, ` +
-        "or it is not complete yet; create it first",
+      `it begins with 0x${
+        (magic >>> 0).toString(16).padStart(8, "0")
+      }, so it is no ring; give one ` +
+        `that ${kindNames[kind]}.create() has made`,
     );
   }
   const found: RingHeader = {

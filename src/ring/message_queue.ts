@@ -5,15 +5,16 @@ import type { MapHandle } from "../sharing.ts";
 import { lengthOf } from "../memory_operations.ts";
 import { deadlineOf, run, runAsync } from "../sync/waiting.ts";
 import { listen } from "./bell.ts";
-import { Consumer, type MessageHandler } from "./consumer.ts";
+import { CONSUMER, Consumer, type MessageHandler } from "./consumer.ts";
 import { KIND_QUEUE, WORD } from "./header.ts";
-import { bytesOf, checkMessage, type MessageData, untilClosed } from "./messages.ts";
-import { Producer, ROOM_BELL } from "./producer.ts";
+import { bytesOf, checkHandler, checkMessage, type MessageData, untilClosed } from "./messages.ts";
+import { ownerOf, Producer, ROOM_BELL } from "./producer.ts";
 import {
   ALIGNMENT,
   BYTES_OFFSET,
   DATA_OFFSET,
   HEAD_OFFSET,
+  MAX_PRODUCERS,
   OWNERS_LENGTH,
   OWNERS_OFFSET,
   TAIL_OFFSET,
@@ -36,6 +37,7 @@ const kind: RingKind = {
   ownersOffset: OWNERS_OFFSET,
   ownersLength: OWNERS_LENGTH,
   dataOffset: DATA_OFFSET,
+  marks: [CONSUMER, ...Array.from({ length: MAX_PRODUCERS }, (_, slot) => ownerOf(slot))],
 };
 
 /** How often the positions are read until they are of one moment. */
@@ -139,7 +141,8 @@ export class MessageQueue implements Disposable, AsyncIterable<Message> {
    * @param place A new file, a new name, a zeroed map, or memory without a name.
    * @param options The capacity.
    * @throws {MMapInvalidParameterError} If an option is wrong, or the system cannot wait in shared memory.
-   * @throws {MMapError} If the memory cannot be made; `code` says why.
+   * @throws {MMapError} If the memory cannot be made; `code` says why. `EEXIST`: there is a file that is
+   * not empty and no queue, or a queue with a living consumer or producer.
    */
   static create(place: NewRingPlace, options: RingOptions): MessageQueue {
     return new MessageQueue(RingMemory.create(kind, place, options));
@@ -300,13 +303,14 @@ export class MessageQueue implements Disposable, AsyncIterable<Message> {
    * message whose handler throws counts as read.
    * @param limit How many at most. Default: as many as there are.
    * @returns How many there were.
-   * @throws {MMapInvalidParameterError} If somebody else reads, the call comes from a handler, or a message
-   * is damaged.
+   * @throws {MMapInvalidParameterError} If somebody else reads, the handler is no function, the call comes
+   * from a handler, or a message is damaged.
    * @throws {MMapClosedError} If the queue is closed.
    * @throws {MMapFaultError} If the file was truncated.
    */
   read(handler: MessageHandler, limit: number = Infinity): number {
     if (this.#words.length === 0) throw this.#memory.closed("read from");
+    checkHandler(handler);
     if (limit !== Infinity) checkInteger("a number of messages", limit, 0);
     const count = (this.#consumer ??= new Consumer(this.#memory)).read(handler, limit);
     this.#memory.checkFaults("read from");
@@ -382,7 +386,7 @@ export class MessageQueue implements Disposable, AsyncIterable<Message> {
   /** Gives up open claims and whatever this thread is here, and closes the memory. Idempotent. */
   close(): void {
     if (this.#words.length > 0) {
-      for (const claim of this.#claims) claim.abort();
+      for (const claim of this.#claims) this.#memory.giveBack(() => claim.abort());
       for (const producer of this.#spare.splice(0)) producer.close();
       this.#producer?.close();
       this.#consumer?.close();

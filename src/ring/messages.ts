@@ -30,6 +30,14 @@ export function checkMessage(length: number, type: number, most: number, capacit
   );
 }
 
+/** Throws unless messages can be handed to it: before one is taken out of the ring. */
+export function checkHandler(handler: unknown): void {
+  if (typeof handler === "function") return;
+  throw new MMapInvalidParameterError(
+    `Cannot hand messages to ${show(handler)}: give a function, or use readAsync()`,
+  );
+}
+
 /** One after the other until the ring is closed. */
 export async function* untilClosed<T>(next: () => Promise<T | undefined>): AsyncGenerator<T> {
   for (;;) {

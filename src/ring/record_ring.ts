@@ -6,6 +6,7 @@ import {
   MMapInvalidParameterError,
   MMapProtectionError,
 } from "../errors.ts";
+import { explainLoss, explainMissing } from "../explain.ts";
 import { pathOf } from "../file.ts";
 import type { Mapping } from "../mapping.ts";
 import { mappingOf, MemoryMap } from "../memory_map.ts";
@@ -34,7 +35,7 @@ import {
   POSITION,
   type Progress,
 } from "./record_progress.ts";
-import { createFile } from "./place.ts";
+import { createFile, placeOf } from "./place.ts";
 
 /** What {@link RecordRing.create} makes. */
 export interface RecordRingOptions {
@@ -117,13 +118,14 @@ export class RecordRing implements Disposable, Iterable<Uint8Array<ArrayBuffer>>
   }
 
   /**
-   * Makes an empty ring in a new file, and opens it for writing. A file that is there is replaced: who
-   * has it open keeps the old one.
+   * Makes an empty ring in a new file, and opens it for writing. A file that is there is replaced if it is
+   * empty, or a ring of the same size: who has that open keeps the old one.
    *
    * @param path A path or a `file:` URL.
    * @param options How many records of which size.
    * @throws {MMapInvalidParameterError} If an option is wrong.
-   * @throws {MMapError} If the file cannot be made; `code` says why.
+   * @throws {MMapError} If the file cannot be made; `code` says why. `EEXIST`: there is a file that is
+   * not empty, and no ring of this capacity and record size.
    */
   static create(path: string | URL, options: RecordRingOptions): RecordRing {
     checkOptionKeys("RecordRing.create", options, ["capacity", "recordSize"]);
@@ -131,7 +133,15 @@ export class RecordRing implements Disposable, Iterable<Uint8Array<ArrayBuffer>>
     checkBetween("a capacity in records", capacity, MAX_CAPACITY);
     checkRecordSize(recordSize);
     const trailer = trailerOffset(capacity, recordSize);
-    const map = createFile(path, trailer + TRAILER_LENGTH);
+    const map = createFile(
+      "Cannot create a RecordRing",
+      path,
+      trailer + TRAILER_LENGTH,
+      (file) =>
+        RecordRing.#isThere(file, options)
+          ? undefined
+          : `the file there is no ring of ${capacity} records of ${recordSize} bytes`,
+    );
     try {
       const header = { kind: KIND_RECORDS, version: VERSION, parameter: recordSize, capacity };
       writeRingHeader(wordsOf(map.bytes, trailer), header);
@@ -178,7 +188,7 @@ export class RecordRing implements Disposable, Iterable<Uint8Array<ArrayBuffer>>
       );
     }
     if (recordSize !== undefined) checkRecordSize(recordSize);
-    const map = MemoryMap.open(path, { mode });
+    const map = openFile(what, path, mode);
     try {
       const found = findRecords(what, map.bytes, recordSize);
       const ring = new RecordRing(map, found.capacity, found.recordSize, found.trailer);
@@ -186,6 +196,17 @@ export class RecordRing implements Disposable, Iterable<Uint8Array<ArrayBuffer>>
       return ring;
     } catch (error) {
       map.close();
+      throw error;
+    }
+  }
+
+  /** Whether a file is a ring of that size, whoever has made it. */
+  static #isThere(path: string, { capacity, recordSize }: RecordRingOptions): boolean {
+    try {
+      using ring = RecordRing.open(path, { recordSize });
+      return ring.capacity === capacity;
+    } catch (error) {
+      if (error instanceof MMapInvalidParameterError) return false;
       throw error;
     }
   }
@@ -236,7 +257,7 @@ export class RecordRing implements Disposable, Iterable<Uint8Array<ArrayBuffer>>
     if (capacity > 1) words[COUNT] = this.#stored;
     else Atomics.store(words, COUNT, 1); // nothing else says that the only record is whole
     this.#next = next;
-    this.#mapping.intact("write to", start, recordSize, 0);
+    this.#checkFaults("write to", start, recordSize);
   }
 
   /**
@@ -310,11 +331,20 @@ export class RecordRing implements Disposable, Iterable<Uint8Array<ArrayBuffer>>
     this.close();
   }
 
+  /** Throws if a page of a range was not there when it was touched. */
+  #checkFaults(verb: string, start: number, length: number): void {
+    try {
+      this.#mapping.intact(verb, start, length, 0);
+    } catch (error) {
+      throw explainLoss(`Cannot ${verb} the RecordRing${placeOf(this.#map)}`, error);
+    }
+  }
+
   /** Looks how far the writer is. */
   #look(): void {
     if (this.#words.length === 0) throw closed("Cannot read a closed RecordRing");
     this.#progress.look();
-    this.#mapping.intact("read", 0, this.#mapping.size, 0);
+    this.#checkFaults("read", 0, this.#mapping.size);
   }
 
   /** Copies a record by its number; whether the copy is whole. */
@@ -349,6 +379,14 @@ export class RecordRing implements Disposable, Iterable<Uint8Array<ArrayBuffer>>
     this.#words[COUNT] = this.#stored;
     this.#words[POSITION] = this.#next;
     this.#isWriter = true;
+  }
+}
+
+function openFile(what: string, path: string | URL, mode: "r" | "r+"): MemoryMap {
+  try {
+    return MemoryMap.open(path, { mode });
+  } catch (error) {
+    throw explainMissing(what, error, "make it with RecordRing.create()");
   }
 }
 

@@ -1,6 +1,7 @@
 /** The memory of a MessageQueue or a Broadcast: found or made, checked, and its owners. */
 import { checkInteger, checkOptionKeys, show } from "../check.ts";
 import { MMapClosedError, MMapInvalidParameterError } from "../errors.ts";
+import { explainLoss, explainMissing } from "../explain.ts";
 import { hostConstants, platform } from "../ffi/host.ts";
 import type { SyncPlatform } from "../ffi/sync_platform.ts";
 import { pathOf } from "../file.ts";
@@ -8,10 +9,16 @@ import type { Mapping } from "../mapping.ts";
 import { mappingOf, MemoryMap } from "../memory_map.ts";
 import type { MapHandle } from "../sharing.ts";
 import { KIND_OWNERS } from "../sync/layout.ts";
-import { checkAligned, LockMemory, sharedMapping, wordsOf } from "../sync/memory.ts";
-import { abandonAll, give, isMine } from "../sync/owners.ts";
-import { readRingHeader, WORD, writeRingHeader } from "./header.ts";
-import { createFile } from "./place.ts";
+import {
+  checkAligned,
+  LockMemory,
+  requireSyncPlatform,
+  sharedMapping,
+  wordsOf,
+} from "../sync/memory.ts";
+import { abandonAll, give, isMine, livesAt } from "../sync/owners.ts";
+import { isOfKind, readRingHeader, WORD, writeRingHeader } from "./header.ts";
+import { createFile, firstWords, placeOf } from "./place.ts";
 
 const { PROT_READ, PROT_WRITE, MAP_SHARED, MAP_ANONYMOUS } = hostConstants;
 
@@ -21,7 +28,7 @@ export const MIRRORED = 1;
 
 /** Where a ring is made. */
 export type NewRingPlace =
-  /** A new file, in the place of one that is there. */
+  /** A new file. One that is there gives way if it is empty, or such a ring that nobody uses any more. */
   | { path: string | URL }
   /** Named shared memory that is not there yet. */
   | { name: string }
@@ -56,6 +63,8 @@ export interface RingKind {
   readonly ownersOffset: number;
   readonly ownersLength: number;
   readonly dataOffset: number;
+  /** Words that somebody who writes or reads holds, by index among the owners' words. */
+  readonly marks: readonly number[];
 }
 
 const MIN_CAPACITY = 64;
@@ -105,7 +114,7 @@ export class RingMemory {
     this.words = wordsOf(this.mapping, 0, length, 2 * WORD);
     this.bytes = new Uint8Array(this.words.buffer as ArrayBuffer, this.words.byteOffset, length);
     this.owners = LockMemory.at(map, kind.ownersOffset, kind.ownersLength, KIND_OWNERS, 0);
-    this.owners.letGo ??= () => abandonAll(this.owners);
+    this.owners.letGo ??= () => this.giveBack(() => abandonAll(this.owners));
     this.platform = this.owners.platform;
   }
 
@@ -192,7 +201,20 @@ export class RingMemory {
    * @throws {MMapFaultError} If the file was truncated, or the disk is full.
    */
   checkFaults(verb: string): void {
-    this.mapping.intact(verb, 0, this.mapping.size, 0);
+    try {
+      this.mapping.intact(verb, 0, this.mapping.size, 0);
+    } catch (error) {
+      throw explainLoss(`Cannot ${verb} the ${this.kind.name}${placeOf(this.map)}`, error);
+    }
+  }
+
+  /** Does a step of closing. Where pages were lost there may be nothing left to give back: that is no error. */
+  giveBack(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      if (this.mapping.touched[0] === 0) throw error;
+    }
   }
 
   /** The error of a header or a message that cannot be. @throws {MMapFaultError} If its page is gone. */
@@ -205,7 +227,9 @@ export class RingMemory {
 
   /** Gives a part back that this thread owns, unless its page is gone. @param index Among the owners' words. */
   release(index: number): void {
-    if (isMine(this.owners, index)) give(this.owners, index, `Cannot close a ${this.kind.name}`);
+    this.giveBack(() => {
+      if (isMine(this.owners, index)) give(this.owners, index, `Cannot close a ${this.kind.name}`);
+    });
   }
 
   /** Closes the map if it is not the user's. */
@@ -224,7 +248,9 @@ function newMap(
   const key = keyOf(what, place, ["path", "name", "map", "anonymous"]);
   if (key === "map") return { map: (place as { map: MemoryMap }).map, isOurs: false };
   if (key === "path") {
-    return { map: createFile((place as { path: string }).path, size), isOurs: true };
+    const { path } = place as { path: string | URL };
+    const map = createFile(what, path, size, (file) => whyItStays(what, kind, file));
+    return { map, isOurs: true };
   }
   if (key === "name") {
     return { map: MemoryMap.createNamed((place as { name: string }).name, size), isOurs: true };
@@ -233,6 +259,17 @@ function newMap(
     ? MemoryMap.createAnonymous(size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS)
     : MemoryMap.createMemfd(size, { name: kind.name });
   return { map, isOurs: true };
+}
+
+/** Why a file that is there must not be replaced by a ring; undefined if it may be. */
+function whyItStays(what: string, kind: RingKind, path: string): string | undefined {
+  const platform = requireSyncPlatform(what);
+  const words = firstWords(path, kind.ownersOffset + kind.ownersLength);
+  if (!isOfKind(words, kind.kind, kind.version)) return `the file there is no ${kind.name}`;
+  const owners = words.subarray(kind.ownersOffset / WORD);
+  return kind.marks.some((mark) => livesAt(platform, owners, mark))
+    ? `somebody uses the ${kind.name} there`
+    : undefined;
 }
 
 function existingMap(
@@ -255,7 +292,11 @@ function existingMap(
   }
   const { path } = place as { path: string | URL };
   const what = `Cannot open ${show(pathOf(path))} as a ${kind.name}`;
-  return { map: MemoryMap.open(path, { mode: "r+" }), isOurs: true, what };
+  try {
+    return { map: MemoryMap.open(path, { mode: "r+" }), isOurs: true, what };
+  } catch (error) {
+    throw explainMissing(what, error, `make it with ${kind.name}.create()`);
+  }
 }
 
 /** The one key of a place. */

@@ -6,8 +6,8 @@
  * Taking a free word and releasing one that nobody waits for are one compare-and-swap each.
  */
 import { MMapError, MMapInvalidParameterError } from "../errors.ts";
-import { OWNER_DIED, OWNER_MASK, WAITERS } from "../ffi/sync_platform.ts";
-import { ABANDONED, IDENTITY_OFFSET, WORD } from "./layout.ts";
+import { OWNER_DIED, OWNER_MASK, type SyncPlatform, WAITERS } from "../ffi/sync_platform.ts";
+import { ABANDONED, BOOT_OFFSET, IDENTITY_OFFSET, NAMESPACE_OFFSET, WORD } from "./layout.ts";
 import { type LockMemory, pairOf, TURN } from "./memory.ts";
 import { spin } from "./spin.ts";
 import { interval, remaining, type Steps } from "./waiting.ts";
@@ -285,6 +285,21 @@ interface Owner {
   readonly marked: boolean;
   /** 0 if it is not known. */
   readonly identity: number;
+}
+
+/**
+ * Whether somebody who may be alive owns a word, in a copy of a lock's words that nobody can take
+ * anything in. Who cannot be looked after counts as alive.
+ */
+export function livesAt(platform: SyncPlatform, words: Int32Array, index: number): boolean {
+  const number = (words[index] ?? 0) & OWNER_MASK;
+  if (number === 0) return false;
+  // Of another start of the machine, which nobody has survived.
+  if (words[BOOT_OFFSET / WORD] !== (platform.self.boot | 0)) return false;
+  // Of another container, where threads have other numbers.
+  if (words[NAMESPACE_OFFSET / WORD] !== (platform.self.namespace | 0)) return true;
+  const identity = words[index + IDENTITY]!;
+  return platform.lookAfter(number, identity === ABANDONED ? 0 : identity) === "alive";
 }
 
 function readOwner(memory: LockMemory, index: number): Owner {
