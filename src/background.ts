@@ -2,7 +2,7 @@
  * Long operations that leave the event loop free: in pieces on another thread, so that an
  * AbortSignal, `close()` and `resize()` are heeded between two pieces.
  */
-import { checkSignal, show } from "./check.ts";
+import { show } from "./check.ts";
 import { MMapClosedError } from "./errors.ts";
 import { explain } from "./explain.ts";
 import type { Platform } from "./ffi/platform.ts";
@@ -35,11 +35,10 @@ async function inPieces<R extends Pages>(
   what: string,
   rangesNow: () => readonly R[],
   piece: number | typeof POPULATE_PIECE,
-  { signal }: AsyncOptions,
+  signal: AbortSignal | undefined,
   step: (address: bigint, length: number, range: R) => Promise<void>,
   explained: (error: unknown) => unknown = (error) => explain(what, error),
 ): Promise<void> {
-  checkSignal(signal);
   signal?.throwIfAborted();
   // After the last look at anything of the user's, which may have closed the map.
   const ranges = rangesNow();
@@ -87,7 +86,7 @@ export async function prefaultAsync(
   map: Mapping,
   offset: number,
   length: number,
-  options: AsyncOptions,
+  signal: AbortSignal | undefined,
 ): Promise<void> {
   const populate = map.platform.populateAsync;
   await inPieces(
@@ -95,7 +94,7 @@ export async function prefaultAsync(
     `Cannot prefault ${length} bytes at offset ${offset}`,
     () => populating(map, offset, length),
     POPULATE_PIECE,
-    options,
+    signal,
     populate === undefined
       ? touchAsync(map)
       : (address, size, { write }) => populate(address, size, write),
@@ -121,7 +120,7 @@ export async function msyncAsync(
   flags: number,
   offset: number,
   length: number,
-  options: AsyncOptions,
+  signal: AbortSignal | undefined,
 ): Promise<void> {
   await inPieces(
     map,
@@ -132,8 +131,9 @@ export async function msyncAsync(
       return pages === undefined ? [] : [pages];
     },
     FLUSH_PIECE,
-    options,
-    (address, size) => map.platform.syncAsync(address, size, flags, map.fd),
+    signal,
+    // `| 0` makes 0 of -0, which Deno's FFI does not take for a whole number.
+    (address, size) => map.platform.syncAsync(address, size, flags | 0, map.fd),
   );
 }
 

@@ -45,6 +45,19 @@ export function checkRange(
   );
 }
 
+/**
+ * The bytes behind an offset. Of what is no number nothing is asked, which might close the map: the
+ * check of the range refuses it.
+ */
+export function bytesFrom(offset: number, limit: number): number {
+  return typeof offset === "number" ? limit - offset : 0;
+}
+
+/** A length for the check of the offset before it: one that is negative is refused after that. */
+export function lengthOrZero(length: number): number {
+  return typeof length === "number" ? Math.max(length, 0) : length;
+}
+
 /** Throws if `flags` has a bit outside `known`. */
 export function checkBits(what: string, flags: unknown, known: number, names: string): void {
   const bits = flags as number;
@@ -79,6 +92,28 @@ export function checkOptionKeys(call: string, options: unknown, known: readonly 
         (meant === undefined ? `it knows ${known.join(", ")}` : `did you mean ${show(meant)}?`),
     );
   }
+}
+
+/**
+ * The options of a call, each read once: a getter that answers differently the next time, or closes a
+ * map, does nothing after the checks.
+ *
+ * @throws {MMapInvalidParameterError} If `options` is no object, has another key than those known, or
+ * a `signal` that is none.
+ */
+export function readOptions<T extends object>(
+  call: string,
+  options: T,
+  known: readonly string[],
+): T {
+  checkOptionKeys(call, options, known);
+  const read: Record<string, unknown> = {};
+  for (const key of known) {
+    const value = (options as Record<string, unknown>)[key];
+    if (value !== undefined) read[key] = value;
+  }
+  checkSignal(read["signal"]);
+  return read as T;
 }
 
 /** Throws unless `signal` is an AbortSignal, or missing. */

@@ -1,5 +1,5 @@
 /** Opens files for mapping: checks the options, keeps the runtime's permissions, sets the size. */
-import { checkInteger, checkName, checkOptionKeys, checkSignal, show } from "./check.ts";
+import { checkInteger, checkName, show } from "./check.ts";
 import { MMapError, MMapInvalidParameterError } from "./errors.ts";
 import { explain } from "./explain.ts";
 import { nodeFs, nodeUrl } from "./ffi/builtin.ts";
@@ -125,7 +125,8 @@ function flagsOf(mode: Mode): number {
   return flags[mode] | O_NONBLOCK;
 }
 
-const optionNames: readonly (keyof OpenOptions | "signal")[] = [
+/** The names of the options. */
+export const OPEN_OPTIONS: readonly (keyof OpenOptions | "signal")[] = [
   "mode",
   "offset",
   "size",
@@ -147,7 +148,6 @@ const optionNames: readonly (keyof OpenOptions | "signal")[] = [
 function checkOptions(name: string, options: OpenOptions): Required<
   Pick<OpenOptions, "mode" | "offset" | "permissions" | "preallocate" | "lockTimeout">
 > {
-  checkOptionKeys("open", options, optionNames);
   const { mode = "r", offset = 0, size, permissions = 0o600 } = options;
   const { preallocate = false, lock, lockTimeout = 0, access, truncateOnClose } = options;
   const reject = (what: string, allowed: string): never => {
@@ -174,7 +174,7 @@ function checkOptions(name: string, options: OpenOptions): Required<
   if (lock !== undefined && lock !== "shared" && lock !== "exclusive") {
     reject(`lock ${show(lock)}`, 'it must be "shared" or "exclusive"');
   }
-  if (!(lockTimeout >= 0)) {
+  if (typeof lockTimeout !== "number" || !(lockTimeout >= 0)) {
     reject(`lockTimeout ${show(lockTimeout)}`, "give milliseconds, at least 0");
   }
   const writes = mode === "r+" || mode === "w+";
@@ -188,7 +188,7 @@ function checkOptions(name: string, options: OpenOptions): Required<
   return { mode, offset, permissions, preallocate, lockTimeout };
 }
 
-/** Opens `path` as `options` say. Nothing stays open when it throws. */
+/** Opens `path` as `options` say, which were read with `readOptions`. Nothing stays open when it throws. */
 export function openFile(
   platform: Platform,
   path: string | URL,
@@ -280,7 +280,6 @@ export async function openFileAsync(
   path: string | URL,
   options: OpenOptions & { signal?: AbortSignal },
 ): Promise<OpenedFile> {
-  checkSignal(options.signal);
   const deadline = performance.now() + (options.lockTimeout ?? 0);
   while (true) {
     try {

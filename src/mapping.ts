@@ -4,7 +4,7 @@
  */
 import { Buffers, type Views } from "./buffers.ts";
 import { checkedMemory } from "./checked_memory.ts";
-import { checkInteger, checkRange } from "./check.ts";
+import { checkInteger, checkRange, lengthOrZero } from "./check.ts";
 import {
   MMapAllocationError,
   MMapClosedError,
@@ -282,7 +282,8 @@ export class Mapping implements Watched {
       );
       const { flags, offset } = this;
       const facts = { flags, offset, fd, truncateOnClose, unit: this.#request.unit };
-      holdings.sharing = Sharing.begin(platform, facts, this.#place);
+      const inMemory = this.#memory !== undefined;
+      holdings.sharing = Sharing.begin(platform, { ...facts, inMemory }, this.#place);
     }
     return holdings.sharing.handle(this.path, this.name, this.#memory);
   }
@@ -426,7 +427,7 @@ export class Mapping implements Watched {
     length: number,
     unit: number = this.unit,
   ): Pages | undefined {
-    this.use(verb, offset, Math.max(length, 0), 0);
+    this.use(verb, offset, lengthOrZero(length), 0);
     checkInteger("a length in bytes", length, 0);
     if (length === 0) return undefined;
     const address = this.addr + BigInt(offset);
@@ -439,7 +440,7 @@ export class Mapping implements Watched {
    * starts and ends are all its own: they count when the range reaches so far.
    */
   pagesInside(verb: string, offset: number, length: number): Pages | undefined {
-    this.use(verb, offset, Math.max(length, 0), 0);
+    this.use(verb, offset, lengthOrZero(length), 0);
     checkInteger("a length in bytes", length, 0);
     if (length === 0) return undefined;
     const { unit } = this;

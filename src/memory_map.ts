@@ -6,7 +6,15 @@
  * somebody truncates it, methods throw and views show zeros: see {@link MemoryMap.faults}.
  */
 import { allocateAsync, type AsyncOptions, msyncAsync, prefaultAsync } from "./background.ts";
-import { checkBits, checkInteger, checkName, checkOptionKeys, checkSignal, show } from "./check.ts";
+import {
+  bytesFrom,
+  checkBits,
+  checkInteger,
+  checkName,
+  lengthOrZero,
+  readOptions,
+  show,
+} from "./check.ts";
 import { Cursor } from "./cursor.ts";
 import { MMapAllocationError, MMapClosedError, MMapInvalidParameterError } from "./errors.ts";
 import { explain } from "./explain.ts";
@@ -16,6 +24,7 @@ import type { MemoryStats, Platform } from "./ffi/platform.ts";
 import {
   checkMappable,
   type Descriptor,
+  OPEN_OPTIONS,
   type OpenedFile,
   openFile,
   openFileAsync,
@@ -182,10 +191,10 @@ export class MemoryMap implements Disposable {
     const system = platform();
     checkProt(prot);
     checkMapFlags(system, flags);
-    checkOptionKeys("createAnonymous", options, anonymousOptionNames);
-    if (options.name !== undefined) checkName(options.name);
-    const huge = options.hugePages === true || (flags & MAP_HUGETLB & system.mapFlags) !== 0;
-    if (options.hugePages === true && system.hugePageSize === undefined) {
+    const how = readOptions("createAnonymous", options, anonymousOptionNames);
+    if (how.name !== undefined) checkName(how.name);
+    const huge = how.hugePages === true || (flags & MAP_HUGETLB & system.mapFlags) !== 0;
+    if (how.hugePages === true && system.hugePageSize === undefined) {
       throw paging.unsupported(system, "use huge pages", "leave hugePages out");
     }
     const allFlags = flags | MAP_ANONYMOUS | (huge ? MAP_HUGETLB : 0);
@@ -196,11 +205,11 @@ export class MemoryMap implements Disposable {
       size,
       prot,
       flags: allFlags,
-      name: options.name,
-      sharedBuffer: options.sharedBuffer === true,
+      name: how.name,
+      sharedBuffer: how.sharedBuffer === true,
       ...(unit === undefined ? {} : { unit }),
     });
-    return (options.populate === true ? map.#populated() : map) as MapFor<Shared>;
+    return (how.populate === true ? map.#populated() : map) as MapFor<Shared>;
   }
 
   /**
@@ -227,10 +236,10 @@ export class MemoryMap implements Disposable {
     flags: number = MAP_PRIVATE | MAP_ANONYMOUS,
     options: Omit<AnonymousOptions<Shared>, "populate"> & AsyncOptions = {},
   ): Promise<MapFor<Shared>> {
-    checkSignal(options.signal);
-    options.signal?.throwIfAborted();
-    const map = MemoryMap.createAnonymous(size, prot, flags, options);
-    return await map.#populatedAsync(options) as MapFor<Shared>;
+    const how = readOptions("createAnonymousAsync", options, anonymousOptionNames);
+    how.signal?.throwIfAborted();
+    const map = MemoryMap.createAnonymous(size, prot, flags, how);
+    return await map.#populatedAsync(how) as MapFor<Shared>;
   }
 
   /**
@@ -262,8 +271,8 @@ export class MemoryMap implements Disposable {
   ): MapFor<Shared> {
     checkInteger("a size in bytes", size, 1);
     const system = platform();
-    checkOptionKeys("createMemfd", options, ["name", "hugePages", "sharedBuffer"]);
-    const { name = "mman", hugePages = false, sharedBuffer = false } = options;
+    const how = readOptions("createMemfd", options, ["name", "hugePages", "sharedBuffer"]);
+    const { name = "mman", hugePages = false, sharedBuffer = false } = how;
     if (system.memfd === undefined) {
       throw paging.unsupported(system, "create a memfd", "use createNamed()");
     }
@@ -398,7 +407,8 @@ export class MemoryMap implements Disposable {
     options: OpenOptions<Shared> = {},
   ): MapFor<Shared> {
     const system = platform();
-    const file = openFile(system, path, options);
+    const how = readOptions("open", options, OPEN_OPTIONS);
+    const file = openFile(system, path, how);
     let map: MemoryMap;
     try {
       if (file.preallocate) {
@@ -407,13 +417,13 @@ export class MemoryMap implements Disposable {
           () => system.allocate!(file.fd, file.offset, file.size),
         );
       }
-      map = MemoryMap.#mapFile(system, file, options);
+      map = MemoryMap.#mapFile(system, file, how);
     } catch (error) {
       file.abandon();
       throw error;
     }
     try {
-      if (options.populate === true) map.prefault();
+      if (how.populate === true) map.prefault();
     } catch (error) {
       MemoryMap.#abandon(map, file);
       throw error;
@@ -443,20 +453,20 @@ export class MemoryMap implements Disposable {
     path: string | URL,
     options: OpenOptions<Shared> & AsyncOptions = {},
   ): Promise<MapFor<Shared>> {
-    checkSignal(options.signal);
-    options.signal?.throwIfAborted();
+    const how = readOptions("openAsync", options, OPEN_OPTIONS);
+    how.signal?.throwIfAborted();
     const system = platform();
-    const file = await openFileAsync(system, path, options);
+    const file = await openFileAsync(system, path, how);
     let map: MemoryMap;
     try {
-      if (file.preallocate) await allocateAsync(system, file, options);
-      map = MemoryMap.#mapFile(system, file, options);
+      if (file.preallocate) await allocateAsync(system, file, how);
+      map = MemoryMap.#mapFile(system, file, how);
     } catch (error) {
       file.abandon();
       throw error;
     }
     try {
-      if (options.populate === true) await map.prefaultAsync(0, map.size, options);
+      if (how.populate === true) await map.#prefaultedAsync(how);
     } catch (error) {
       MemoryMap.#abandon(map, file);
       throw error;
@@ -507,13 +517,14 @@ export class MemoryMap implements Disposable {
   ): MapFor<Shared> {
     const system = platform();
     const plain = checkSharedName(name);
-    const shared = createNamed(system, plain, size, options);
+    const how = readOptions("createNamed", options, ["permissions", "owned", "sharedBuffer"]);
+    const shared = createNamed(system, plain, size, how);
     try {
       const prot = PROT_READ | PROT_WRITE;
-      const { sharedBuffer = false } = options;
+      const { sharedBuffer = false } = how;
       return MemoryMap.#mapNamed(system, plain, shared, size, prot, sharedBuffer) as MapFor<Shared>;
     } catch (error) {
-      if (options.owned !== true) unlinkNamed(system, plain);
+      if (how.owned !== true) unlinkNamed(system, plain);
       throw error;
     }
   }
@@ -532,9 +543,10 @@ export class MemoryMap implements Disposable {
   ): MapFor<Shared> {
     const system = platform();
     const plain = checkSharedName(name);
-    const shared = openNamed(system, plain, options);
-    const prot = options.mode === "r" ? PROT_READ : PROT_READ | PROT_WRITE;
-    const { size = shared.size, sharedBuffer = false } = options;
+    const how = readOptions("openNamed", options, ["mode", "size", "sharedBuffer"]);
+    const shared = openNamed(system, plain, how);
+    const prot = how.mode === "r" ? PROT_READ : PROT_READ | PROT_WRITE;
+    const { size = shared.size, sharedBuffer = false } = how;
     return MemoryMap.#mapNamed(system, plain, shared, size, prot, sharedBuffer) as MapFor<Shared>;
   }
 
@@ -649,12 +661,16 @@ export class MemoryMap implements Disposable {
 
   async #populatedAsync(options: AsyncOptions): Promise<MemoryMap> {
     try {
-      await this.prefaultAsync(0, this.size, options);
+      await this.#prefaultedAsync(options);
     } catch (error) {
       this.close();
       throw error;
     }
     return this;
+  }
+
+  #prefaultedAsync({ signal }: AsyncOptions): Promise<void> {
+    return this.prefaultAsync(0, this.size, signal === undefined ? {} : { signal });
   }
 
   /** Address of the first byte; 0n for an empty map and after `close()`. */
@@ -870,6 +886,7 @@ export class MemoryMap implements Disposable {
     const bytes = typeof data === "string" ? encoder.encode(data) : memory.asByteArray(data);
     const length = memory.lengthOf(bytes);
     map.use("write", offset, length, PROT_WRITE);
+    if (length === 0) return 0; // engines refuse to copy from a view that is detached
     if (map.checked) {
       map.store("write", offset, memory.asBytes(bytes));
     } else if (length <= map.span) {
@@ -960,10 +977,10 @@ export class MemoryMap implements Disposable {
    */
   asDataView(
     byteOffset: number = 0,
-    length: number = this.size - byteOffset,
+    length: number = bytesFrom(byteOffset, this.size),
   ): DataView<ArrayBuffer> {
     const map = this.#map;
-    map.use("view", byteOffset, Math.max(length, 0), 0);
+    map.use("view", byteOffset, lengthOrZero(length), 0);
     checkInteger("a length in bytes", length, 0);
     const { buffer, start } = map.publicBuffer(byteOffset, length);
     return new DataView(buffer, byteOffset - start, length);
@@ -981,7 +998,7 @@ export class MemoryMap implements Disposable {
    * other threads are attached to the map.
    * @throws {MMapClosedError} If the map is closed.
    */
-  mprotect(prot: number, offset: number = 0, length: number = this.size - offset): void {
+  mprotect(prot: number, offset: number = 0, length: number = bytesFrom(offset, this.size)): void {
     checkProt(prot);
     this.#map.protect(prot, offset, length);
   }
@@ -998,7 +1015,11 @@ export class MemoryMap implements Disposable {
    * @throws {MMapError} If the storage fails; `code` says how (`EIO`, ...).
    * @throws {MMapClosedError} If the map is closed.
    */
-  msync(flags: number = MS_SYNC, offset: number = 0, length: number = this.size - offset): void {
+  msync(
+    flags: number = MS_SYNC,
+    offset: number = 0,
+    length: number = bytesFrom(offset, this.size),
+  ): void {
     checkSyncFlags(flags);
     const pages = this.#map.pagesAround("flush", offset, length);
     if (pages === undefined) return;
@@ -1032,11 +1053,12 @@ export class MemoryMap implements Disposable {
   async msyncAsync(
     flags: number = MS_SYNC,
     offset: number = 0,
-    length: number = this.size - offset,
+    length: number = bytesFrom(offset, this.size),
     options: AsyncOptions = {},
   ): Promise<void> {
     checkSyncFlags(flags);
-    await msyncAsync(this.#map, flags, offset, length, options);
+    const { signal } = readOptions("msyncAsync", options, ["signal"]);
+    await msyncAsync(this.#map, flags, offset, length, signal);
   }
 
   /**
@@ -1047,7 +1069,7 @@ export class MemoryMap implements Disposable {
    * @param length Bytes. Default: to the end of the map.
    * @throws {MMapError} If the storage fails; `code` says how (`EIO`, ...).
    */
-  flush(offset: number = 0, length: number = this.size - offset): void {
+  flush(offset: number = 0, length: number = bytesFrom(offset, this.size)): void {
     this.msync(MS_SYNC, offset, length);
   }
 
@@ -1062,7 +1084,11 @@ export class MemoryMap implements Disposable {
    * @throws {MMapInvalidParameterError} If the range is not in the map.
    * @throws {MMapClosedError} If the map is closed.
    */
-  mlock(offset: number = 0, length: number = this.size - offset, onFault: boolean = false): void {
+  mlock(
+    offset: number = 0,
+    length: number = bytesFrom(offset, this.size),
+    onFault: boolean = false,
+  ): void {
     const pages = this.#map.pagesAround("lock", offset, length);
     const { platform } = this.#map;
     if (onFault && !platform.locksOnFault) {
@@ -1083,7 +1109,7 @@ export class MemoryMap implements Disposable {
    * @throws {MMapInvalidParameterError} If the range is not in the map.
    * @throws {MMapClosedError} If the map is closed.
    */
-  munlock(offset: number = 0, length: number = this.size - offset): void {
+  munlock(offset: number = 0, length: number = bytesFrom(offset, this.size)): void {
     const pages = this.#map.pagesAround("unlock", offset, length);
     if (pages === undefined) return;
     explained(
@@ -1112,7 +1138,7 @@ export class MemoryMap implements Disposable {
    * map.madvise(MADV_SEQUENTIAL);
    * ```
    */
-  madvise(advice: number, offset: number = 0, length: number = this.size - offset): void {
+  madvise(advice: number, offset: number = 0, length: number = bytesFrom(offset, this.size)): void {
     paging.advise(this.#map, advice, offset, length);
   }
 
@@ -1133,7 +1159,7 @@ export class MemoryMap implements Disposable {
    * map.hint("random");
    * ```
    */
-  hint(hint: paging.Hint, offset: number = 0, length: number = this.size - offset): void {
+  hint(hint: paging.Hint, offset: number = 0, length: number = bytesFrom(offset, this.size)): void {
     paging.hint(this.#map, hint, offset, length);
   }
 
@@ -1157,7 +1183,7 @@ export class MemoryMap implements Disposable {
    * assertEquals(map.bytes[0], 0);
    * ```
    */
-  discard(offset: number = 0, length: number = this.size - offset): void {
+  discard(offset: number = 0, length: number = bytesFrom(offset, this.size)): void {
     paging.discard(this.#map, offset, length);
   }
 
@@ -1169,7 +1195,10 @@ export class MemoryMap implements Disposable {
    * @returns One byte for each page that the range touches: 1 if it is in memory, else 0.
    * @throws {MMapInvalidParameterError} If the range is not in the map.
    */
-  residency(offset: number = 0, length: number = this.size - offset): Uint8Array<ArrayBuffer> {
+  residency(
+    offset: number = 0,
+    length: number = bytesFrom(offset, this.size),
+  ): Uint8Array<ArrayBuffer> {
     return paging.residency(this.#map, offset, length);
   }
 
@@ -1182,7 +1211,7 @@ export class MemoryMap implements Disposable {
    * @throws {MMapAllocationError} If there is not enough memory.
    * @throws {MMapError} With code `EFAULT` if a page is past the end of a file that was truncated.
    */
-  prefault(offset: number = 0, length: number = this.size - offset): void {
+  prefault(offset: number = 0, length: number = bytesFrom(offset, this.size)): void {
     paging.prefault(this.#map, offset, length);
   }
 
@@ -1197,10 +1226,11 @@ export class MemoryMap implements Disposable {
    */
   async prefaultAsync(
     offset: number = 0,
-    length: number = this.size - offset,
+    length: number = bytesFrom(offset, this.size),
     options: AsyncOptions = {},
   ): Promise<void> {
-    await prefaultAsync(this.#map, offset, length, options);
+    const { signal } = readOptions("prefaultAsync", options, ["signal"]);
+    await prefaultAsync(this.#map, offset, length, signal);
   }
 
   /**
@@ -1266,7 +1296,7 @@ export class MemoryMap implements Disposable {
    * @param length Bytes. Default: to the end of the map.
    * @throws {MMapProtectionError} If the range may not be written.
    */
-  fill(value: number, offset: number = 0, length: number = this.size - offset): void {
+  fill(value: number, offset: number = 0, length: number = bytesFrom(offset, this.size)): void {
     memory.fill(this.#map, value, offset, length);
   }
 
@@ -1378,7 +1408,7 @@ export class MemoryMap implements Disposable {
    * @param length Bytes. Default: to the end of the map.
    * @throws {MMapInvalidParameterError} If the byte is none or the range is not in the map.
    */
-  count(byte: number, offset: number = 0, length: number = this.size - offset): number {
+  count(byte: number, offset: number = 0, length: number = bytesFrom(offset, this.size)): number {
     return memory.count(this.#map, byte, offset, length);
   }
 
@@ -1567,7 +1597,8 @@ export function mlockAll(
   which: { current?: boolean; future?: boolean; onFault?: boolean } = {},
 ): void {
   const system = platform();
-  const { current = true, future = false, onFault = false } = which;
+  const how = readOptions("mlockAll", which, ["current", "future", "onFault"]);
+  const { current = true, future = false, onFault = false } = how;
   if (system.lockAll === undefined) {
     throw paging.unsupported(system, "lock all memory", "use mlock() on each map");
   }
@@ -1621,6 +1652,7 @@ export function mmapRegion(
   offset: number = 0,
 ): MemoryMap {
   if (fd !== -1) return MemoryMap.createFileMapping(fd, offset, size, prot, flags);
+  checkMapFlags(platform(), flags);
   if ((flags & MAP_ANONYMOUS) === 0) {
     throw new MMapInvalidParameterError(
       "Cannot map a file without a descriptor: give fd, or add MAP_ANONYMOUS to the flags",

@@ -49,9 +49,9 @@ export function lengthOf(bytes: Uint8Array): number {
   return arrayLength.call(bytes) as number;
 }
 
-/** The true `set` of such a byte array. */
+/** The true `set` of such a byte array; nothing is to be set in one that is detached. */
 export function setBytes(target: Uint8Array, source: Uint8Array, at: number = 0): void {
-  arraySet.call(target, source, at);
+  if (lengthOf(source) > 0) arraySet.call(target, source, at);
 }
 
 /** A byte array as it is, for {@link lengthOf} and {@link setBytes} only; else {@link asBytes}. */
@@ -60,17 +60,16 @@ export function asByteArray(data: ArrayBufferView | ArrayBufferLike): Uint8Array
   return ArrayBuffer.isView(data) && data instanceof Uint8Array ? data : asBytes(data);
 }
 
-/** Whether it is a buffer, and not only something that claims to be one. */
-function isBuffer(data: unknown): data is ArrayBufferLike {
+/** The bytes of a buffer; undefined for what only claims to be one. */
+function bufferLength(data: unknown): number | undefined {
   for (const length of bufferLengths) {
     try {
-      length.call(data);
-      return true;
+      return length.call(data) as number;
     } catch {
       // the other kind, or nothing of that sort
     }
   }
-  return false;
+  return undefined;
 }
 
 /** The bytes of any view or buffer, as a fresh view without anything of the user's on it. */
@@ -90,7 +89,9 @@ export function asBytes(data: ArrayBufferView | ArrayBufferLike): Uint8Array<Arr
       length,
     );
   }
-  if (isBuffer(data)) return new Uint8Array(data);
+  const length = bufferLength(data);
+  // One that is detached has no bytes, as its views have none.
+  if (length !== undefined) return length === 0 ? new Uint8Array(0) : new Uint8Array(data);
   throw new MMapInvalidParameterError(
     `Cannot take bytes from ${
       show(data)
@@ -282,7 +283,8 @@ function firstByte(map: Mapping, byte: number, offset: number, length: number): 
     const at = map.range(offset, length).indexOf(byte);
     return at === -1 ? -1 : offset + at;
   }
-  const found = map.functions.memchr(map.addr + BigInt(offset), length, byte);
+  // `| 0` makes 0 of -0, which Deno's FFI does not take for a whole number.
+  const found = map.functions.memchr(map.addr + BigInt(offset), length, byte | 0);
   return found === -1 ? -1 : offset + found;
 }
 

@@ -1,5 +1,5 @@
 /** Named shared memory: names and options checked, failures explained. */
-import { checkBits, checkInteger, checkOptionKeys, show } from "./check.ts";
+import { checkBits, checkInteger, show } from "./check.ts";
 import { MMapInvalidParameterError } from "./errors.ts";
 import { explain } from "./explain.ts";
 import type { NamedMemory, Platform } from "./ffi/platform.ts";
@@ -49,14 +49,13 @@ function lacking(platform: Platform): Error {
   );
 }
 
-/** Creates the memory of a name that is free. */
+/** Creates the memory of a name that is free; the options were read with `readOptions`. */
 export function createNamed(
   platform: Platform,
   name: string,
   size: number,
   options: CreateNamedOptions,
 ): NamedMemory {
-  checkOptionKeys("createNamed", options, ["permissions", "owned", "sharedBuffer"]);
   const { permissions = 0o600, owned = false } = options;
   checkInteger("a size in bytes", size, 1);
   checkBits("permission bits", permissions, 0o777, "bits of 0o777");
@@ -81,13 +80,12 @@ const openingCures: Readonly<Record<string, string>> = {
   ENODEV: "what has the name is no shared memory; use another name",
 };
 
-/** Opens the memory of a name. */
+/** Opens the memory of a name; the options were read with `readOptions`. */
 export function openNamed(
   platform: Platform,
   name: string,
   options: OpenNamedOptions,
 ): NamedMemory {
-  checkOptionKeys("openNamed", options, ["mode", "size", "sharedBuffer"]);
   const { mode = "r+", size } = options;
   if (mode !== "r" && mode !== "r+") {
     throw new MMapInvalidParameterError(

@@ -1,5 +1,5 @@
 /** Ranges of a mapping and where their pages are: advice, residency, faulting in, discarding. */
-import { show } from "./check.ts";
+import { lengthOrZero, show } from "./check.ts";
 import { MMapInvalidParameterError } from "./errors.ts";
 import { explain } from "./explain.ts";
 import { hostConstants } from "./ffi/host.ts";
@@ -109,7 +109,7 @@ export function advise(map: Mapping, advice: number, offset: number, length: num
 
 /** Gives a hint by its name. */
 export function hint(map: Mapping, name: Hint, offset: number, length: number): void {
-  if (!Object.hasOwn(hints, name)) {
+  if (typeof name !== "string" || !Object.hasOwn(hints, name)) {
     throw new MMapInvalidParameterError(
       `Cannot hint ${show(name)}: it must be one of ${Object.keys(hints).join(", ")}`,
     );
@@ -204,7 +204,7 @@ export function touch(map: Mapping, offset: number, length: number): void {
 
 /** Drops the content of a range. */
 export function discard(map: Mapping, offset: number, length: number): void {
-  map.use("discard", offset, Math.max(length, 0), 0);
+  map.use("discard", offset, lengthOrZero(length), 0);
   if (map.fd !== -1 && map.shared) return advise(map, c.MADV_DONTNEED, offset, length);
   if (map.fd === -1 && map.shared) return advise(map, c.MADV_REMOVE, offset, length);
   if (map.platform.dontNeedDrops) return advise(map, c.MADV_DONTNEED, offset, length);

@@ -7,6 +7,7 @@ import { show } from "./check.ts";
 import { MMapClosedError, MMapInvalidParameterError } from "./errors.ts";
 import { type FaultPlace, Faults } from "./faults.ts";
 import type { Platform } from "./ffi/platform.ts";
+import { addressOfMemory } from "./shared_pages.ts";
 
 /**
  * The record of a shared mapping.
@@ -24,8 +25,8 @@ import type { Platform } from "./ffi/platform.ts";
  *   | Truncate on close f64       | Unit f64                    |
  *   +-----------------------------+-----------------------------+
  *   | Guard's table f64           | Guard's slot f64            |
- *   +-----------------------------+-----------------------------+
- *   | Thread of each holder, 4 bytes                          ...
+ *   +--------------+--------------+-----------------------------+
+ *   | In a memory  | Thread of each holder, 4 bytes           ...
  */
 const MAGIC_OFFSET = 0;
 const VERSION_OFFSET = MAGIC_OFFSET + 4;
@@ -49,8 +50,10 @@ const UNIT_OFFSET = TRUNCATE_OFFSET + 8;
 /** Where the faults are counted: the slot is -1 if nowhere. */
 const GUARD_OFFSET = UNIT_OFFSET + 8;
 const SLOT_OFFSET = GUARD_OFFSET + 8;
+/** 1 if the pages are those of a `WebAssembly.Memory`. */
+const IN_MEMORY_OFFSET = SLOT_OFFSET + 8;
 /** One word for each holder: its thread, 0 if the word is free. */
-const THREADS_OFFSET = SLOT_OFFSET + 8;
+const THREADS_OFFSET = IN_MEMORY_OFFSET + 4;
 /** Holders beyond so many are counted only. */
 const THREADS = 500;
 const RECORD_LENGTH = THREADS_OFFSET + THREADS * 4;
@@ -92,6 +95,8 @@ export interface SharedFacts {
   readonly truncateOnClose: number | undefined;
   /** Bytes of a page where that is not the system's. */
   readonly unit: number | undefined;
+  /** Whether the pages are those of a `WebAssembly.Memory`. */
+  readonly inMemory: boolean;
 }
 
 /** What a holder may change when it is the only one. */
@@ -171,6 +176,7 @@ export class Sharing {
     sharing.#numbers[FILE_OFFSET_OFFSET / 8] = facts.offset;
     sharing.#numbers[TRUNCATE_OFFSET / 8] = facts.truncateOnClose ?? -1;
     sharing.#numbers[UNIT_OFFSET / 8] = facts.unit ?? 0;
+    words[IN_MEMORY_OFFSET / 4] = facts.inMemory ? 1 : 0;
     sharing.place = place;
     words[HOLDERS_OFFSET / 4] = 1;
     sharing.#enter();
@@ -191,18 +197,23 @@ export class Sharing {
         `${what} with ${show(handle)}: give what share() returned`,
       );
     }
-    if (!isRecord(handle.record)) {
-      throw new MMapInvalidParameterError(
+    const { record, memory } = handle;
+    const foreign = () =>
+      new MMapInvalidParameterError(
         `${what} of another process, or with a handle that was changed: postMessage carries a handle ` +
           "to other threads; between processes, open the file, or use createNamed() and openNamed()",
       );
-    }
-    const sharing = new Sharing(platform, handle.record);
+    if (!isRecord(record) || !isText(handle.path) || !isText(handle.name)) throw foreign();
+    const sharing = new Sharing(platform, record);
     sharing.#count(what);
+    if (!sharing.#liesIn(memory)) {
+      sharing.leave("unmap", undefined);
+      throw foreign();
+    }
     const { prot, faults } = sharing.place;
     const sameGuard = Faults.canShare(platform, faults);
     if (prot !== undefined && sameGuard) return sharing;
-    sharing.leave("unmap", handle.memory);
+    sharing.leave("unmap", memory);
     if (!sameGuard) {
       throw new MMapInvalidParameterError(
         `${what} of another copy of this library, which guards it in another way: let both threads ` +
@@ -250,6 +261,7 @@ export class Sharing {
       fd: this.#numbers[FD_OFFSET / 8]!,
       truncateOnClose: truncate === -1 ? undefined : truncate,
       unit: unit === 0 ? undefined : unit,
+      inMemory: this.#words[IN_MEMORY_OFFSET / 4] === 1,
     };
   }
 
@@ -314,14 +326,22 @@ export class Sharing {
 
   #end(ending: Ending): void {
     const { place } = this;
-    const { fd, truncateOnClose } = this.facts;
+    const { fd, truncateOnClose, inMemory } = this.facts;
     try {
-      const kept = ending === "unmap" && this.takeBlank();
+      // A memory is the engine's to unmap, as a whole.
+      const kept = inMemory || (ending === "unmap" && this.takeBlank());
       endPages(this.#platform, place, kept ? "blank" : ending);
       if (fd !== -1 && truncateOnClose !== undefined) this.#platform.truncate(fd, truncateOnClose);
     } finally {
       if (fd !== -1) this.#platform.closeDuplicate(fd);
     }
+  }
+
+  /** Whether the mapping lies over a memory, or over none. */
+  #liesIn(memory: unknown): boolean {
+    if (!this.facts.inMemory) return memory === undefined;
+    if (!(memory instanceof WebAssembly.Memory)) return false;
+    return addressOfMemory(this.#platform.runtime, memory) === this.place.base;
   }
 
   /** Counts this thread among the holders. */
@@ -376,6 +396,10 @@ export class Sharing {
     }
     return false;
   }
+}
+
+function isText(value: unknown): boolean {
+  return value === undefined || typeof value === "string";
 }
 
 function isRecord(record: unknown): record is SharedArrayBuffer {

@@ -12,11 +12,12 @@ import { linuxLibraries } from "../src/ffi/linux.ts";
 import { runtime } from "../src/ffi/runtime.ts";
 import { arm64Code, type MachineCode, x64Code } from "../src/guard/code.ts";
 import { installGuard } from "../src/guard/guard.ts";
-import { openStub, type Stub } from "../src/guard/stub.ts";
+import { openStub, type Stub, withStubLibrary } from "../src/guard/stub.ts";
 import * as table from "../src/guard/table.ts";
 import {
   type Ended,
   firstReason,
+  fixtureResult,
   runFixture,
   skipEmulated,
   skipWithoutChildren,
@@ -128,9 +129,20 @@ describe("stub", { skip: skipOutsideLinux }, () => {
     assert(mman_invoke_int(address("memcmp"), at, at + 70, 8, 0, 0, 0) < 0);
   });
 
-  test("openStub() and installGuard() answer with a reason when the system refuses", () => {
+  test("openStub() maps the code once, however many Workers use it", {
+    skip: skipWithoutChildren(),
+  }, async () => {
+    const { before, after } = await fixtureResult<Record<string, number>>("stub_in_workers.ts");
+    assert(before! > 0);
+    assertEquals(after, before);
+  });
+
+  test("withStubLibrary() and installGuard() answer with a reason when the system refuses", () => {
     const nowhere = ["libnowhere.so.9"];
-    assertEquals(typeof openStub(runtime(), nowhere), "string");
+    const notOpened = (): never => {
+      throw new Error("Nobody has opened it yet");
+    };
+    assertEquals(typeof withStubLibrary(runtime(), nowhere, notOpened), "string");
     const { mman_syscall } = stub();
     const refusing = (number: number) =>
       installGuard({

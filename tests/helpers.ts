@@ -10,6 +10,9 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { assertEquals, assertMatch, assertStrictEquals, assertThrows } from "@std/assert";
 import { guardStatus } from "../src/guard/mod.ts";
+import { random } from "./random.ts";
+
+export { random };
 
 /** The runtime that runs the tests. */
 export const runtimeName: "deno" | "bun" | "node" = process.versions["deno"] !== undefined
@@ -102,17 +105,6 @@ export function tempDir(): TempDir {
 export function openFd(file: string, flags: string): Disposable & { readonly fd: number } {
   const fd = fs.openSync(file, flags);
   return { fd, [Symbol.dispose]: () => fs.closeSync(fd) };
-}
-
-/** Numbers from 0 up to 1 that are the same in every run (mulberry32). */
-export function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 /** Bytes that look random and are the same in every run. */

@@ -12,6 +12,7 @@ import {
   pageSize,
   PROT_READ,
 } from "../mod.ts";
+import { platform } from "../src/ffi/host.ts";
 import {
   assertRefused,
   countDescriptors,
@@ -290,6 +291,8 @@ describe("MemoryMap.attach() throws", () => {
     "a record of zeros": { ...good, record: new SharedArrayBuffer(good.record.byteLength) },
     "a record that was overwritten": { ...good, record: scribbled },
     "a typed array for a record": { ...good, record: new Int32Array(good.record) },
+    "a path that is no text": { ...good, path: 5 },
+    "a name that is no text": { ...good, name: {} },
   };
   for (const [what, handle] of Object.entries(malformed)) {
     test(`when the handle is ${what}`, () => {
@@ -300,6 +303,30 @@ describe("MemoryMap.attach() throws", () => {
       );
     });
   }
+});
+
+describe("MemoryMap.attach() throws when the memory of the handle", () => {
+  const another = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+  const refuses = (map: MemoryMap, memory: unknown): void => {
+    const handle = { ...map.share(), memory: memory as WebAssembly.Memory };
+    assertRefused(() => MemoryMap.attach(handle), MMapInvalidParameterError, "was changed");
+    map.mprotect(PROT_READ); // nobody else holds it
+  };
+  test("is none", () => {
+    using map = MemoryMap.createAnonymous(4096);
+    refuses(map, {});
+  });
+  test("was not there", () => {
+    using map = MemoryMap.createAnonymous(4096);
+    refuses(map, another);
+  });
+  test("is lost, or another", {
+    skip: platform().mapOver === undefined && "needs sharedBuffer",
+  }, () => {
+    using map = MemoryMap.createAnonymous(4096, undefined, undefined, { sharedBuffer: true });
+    refuses(map, undefined);
+    refuses(map, another);
+  });
 });
 
 describe("A Worker terminated without closing its map", { skip: skipWithoutThreadNumbers }, () => {

@@ -254,6 +254,10 @@ export function posixCalls(
       fd: number,
       offset: number,
     ): void {
+      // Tried elsewhere first: a fixed mapping that is refused leaves a hole, which somebody else's
+      // mapping takes, and which the owner of the pages around it unmaps with them.
+      const elsewhere = map(0n, length, prot, flags, fd, offset);
+      check(libc.munmap(elsewhere, BigInt(length)), "munmap");
       map(address, length, prot, flags | constants.MAP_FIXED, fd, offset);
     },
     unmap(address: bigint, length: number): void {

@@ -24,6 +24,7 @@ const DT_STRTAB = 5;
 const DT_SYMTAB = 6;
 const DT_STRSZ = 10;
 const DT_SYMENT = 11;
+const DT_SONAME = 14;
 const GLOBAL_FUNCTION = 0x12; // STB_GLOBAL << 4 | STT_FUNC
 const CODE_ALIGNMENT = 64;
 /** The largest page of any supported kernel: segments of different access must not share one. */
@@ -40,16 +41,18 @@ const SEGMENT_ALIGNMENT = 0x10000;
  * @param machine `EM_X86_64` or `EM_AARCH64`.
  * @param code Position-independent code.
  * @param symbols Names to export, with their offsets in the code.
+ * @param soname What glibc knows it by once it is open.
  */
 export function buildSharedObject(
   machine: number,
   code: Uint8Array,
   symbols: Readonly<Record<string, number>>,
+  soname: string,
 ): Uint8Array<ArrayBuffer> {
   const names = Object.keys(symbols);
-  const strings = new TextEncoder().encode(`\0${names.join("\0")}\0`);
+  const strings = new TextEncoder().encode(`\0${names.join("\0")}\0${soname}\0`);
   const programHeaders = 4;
-  const dynamicEntries = 6;
+  const dynamicEntries = 7;
 
   const hashOffset = EHDR_LENGTH + programHeaders * PHDR_LENGTH;
   const hashLength = 4 * (2 + 1 + names.length + 1); // one bucket, one chain
@@ -134,6 +137,7 @@ export function buildSharedObject(
     [DT_STRTAB, stringsOffset],
     [DT_STRSZ, strings.length],
     [DT_SYMENT, SYM_LENGTH],
+    [DT_SONAME, nameOffset], // behind the names of the symbols
     [DT_NULL, 0],
   ].forEach(([tag, value], index) => {
     u64(dynamicOffset + DYN_LENGTH * index, tag!);

@@ -177,18 +177,24 @@ export function withStubLibrary<T extends object>(
 ): T | string {
   const processor = hostProcessor();
   if (typeof processor === "string") return processor;
+  const name = nameOf(sharedObject(processor, ""));
+  try {
+    return open(name);
+  } catch {
+    // Nobody in this process has opened it yet; or the loader is musl, which goes by files alone.
+  }
   try {
     const call = libcSystemCall(runtime, libraries);
     const { close, memfd_create, write } = processor.calls;
     // Larger than what V8 would keep in its moving heap.
-    const name = new TextEncoder().encode("mman".padEnd(100, "\0"));
-    const nameAddress = Number(runtime.addressOf(name));
-    let fd = call(memfd_create, nameAddress, MFD_CLOEXEC | MFD_EXEC, 0, 0, 0, 0);
+    const label = new TextEncoder().encode("mman".padEnd(100, "\0"));
+    const labelAddress = Number(runtime.addressOf(label));
+    let fd = call(memfd_create, labelAddress, MFD_CLOEXEC | MFD_EXEC, 0, 0, 0, 0);
     // Kernels before 6.3 do not know MFD_EXEC, and need none.
-    if (fd < 0) fd = call(memfd_create, nameAddress, MFD_CLOEXEC, 0, 0, 0, 0);
+    if (fd < 0) fd = call(memfd_create, labelAddress, MFD_CLOEXEC, 0, 0, 0, 0);
     if (fd < 0) return "the system refuses to make a memory file (memfd_create)";
     try {
-      const object = sharedObject(processor);
+      const object = sharedObject(processor, name);
       const address = Number(runtime.addressOf(object));
       if (call(write, fd, address, object.length, 0, 0, 0) !== object.length) {
         return "the system refuses to fill a memory file (write)";
@@ -202,10 +208,19 @@ export function withStubLibrary<T extends object>(
   }
 }
 
-function sharedObject(processor: Processor): Uint8Array<ArrayBuffer> {
+function sharedObject(processor: Processor, soname: string): Uint8Array<ArrayBuffer> {
   const exported = Object.entries(processor.code.symbols)
     .filter(([name]) => !name.startsWith("mman_guard_"));
-  return buildSharedObject(processor.machine, codeBytes(processor), Object.fromEntries(exported));
+  const symbols = Object.fromEntries(exported);
+  return buildSharedObject(processor.machine, codeBytes(processor), symbols, soname);
+}
+
+/**
+ * The name under which glibc finds the library that another thread, or another copy of this one, has
+ * opened: each would be mapped for ever. No file can have it, so that nothing else is ever opened.
+ */
+function nameOf(object: Uint8Array): string {
+  return `/dev/null/mman-${hashOf(object).toString(16)}`;
 }
 
 /**
@@ -213,9 +228,14 @@ function sharedObject(processor: Processor): Uint8Array<ArrayBuffer> {
  * the same library, and descriptors are reused: another version of this library may have had ours.
  */
 function detour(object: Uint8Array): string {
-  let hash = 0;
-  for (const byte of object) hash = (Math.imul(hash, 31) + byte) | 0;
+  const hash = hashOf(object);
   let path = "";
   for (let bit = 0; bit < 16; bit++) path += hash >>> bit & 1 ? "./" : "/";
   return path;
+}
+
+function hashOf(bytes: Uint8Array): number {
+  let hash = 0;
+  for (const byte of bytes) hash = (Math.imul(hash, 31) + byte) | 0;
+  return hash >>> 0;
 }

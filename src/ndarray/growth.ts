@@ -1,9 +1,14 @@
 /** Files that grow along the first axis of the array in them. */
-import { nodeFs } from "../ffi/builtin.ts";
-import { show } from "../check.ts";
-import { MMapClosedError, MMapInvalidParameterError, MMapProtectionError } from "../errors.ts";
+import { checkInteger, show } from "../check.ts";
+import {
+  MMapAllocationError,
+  MMapClosedError,
+  MMapInvalidParameterError,
+  MMapProtectionError,
+} from "../errors.ts";
 import { hostConstants } from "../ffi/host.ts";
-import type { MemoryMap } from "../memory_map.ts";
+import { mappingOf, type MemoryMap } from "../memory_map.ts";
+import { asBytes } from "../memory_operations.ts";
 import { encoderOf } from "../records/codec.ts";
 import { isNative, TYPED_ARRAYS } from "../records/typed.ts";
 import type { DType } from "./dtype.ts";
@@ -67,7 +72,8 @@ export class Growth {
     const grown = [length + bytes.length / rowBytes, ...rest];
     const header = this.#header?.(grown);
     // Looked up before the file changes.
-    const fileSize = map.path === undefined ? 0 : nodeFs().statSync(map.path).size;
+    const { fd, platform } = mappingOf(map);
+    const fileSize = fd === -1 ? 0 : platform.fileInfo(fd).size;
     if (map.size > end || fileSize > map.offset + end) {
       refuse("the file goes on behind it");
     }
@@ -89,13 +95,26 @@ export class Growth {
     if (part.kind === "scalar" && ArrayBuffer.isView(elements)) {
       const type = TYPED_ARRAYS[part.scalar] as unknown as new () => unknown;
       if (isNative(part) && part.scalar !== "bool" && elements instanceof type) {
-        return new Uint8Array(elements.buffer, elements.byteOffset, elements.byteLength);
+        return asBytes(elements);
       }
     }
     const size = shape.byteLength;
-    const view = new DataView(new ArrayBuffer(elements.length * size));
+    const { length } = elements;
+    checkInteger("a number of elements", length, 0);
+    const view = newView(length * size);
     const encode = encoderOf(shape);
-    for (let k = 0; k < elements.length; k++) encode(view, k * size, elements[k]);
+    for (let k = 0; k < length; k++) encode(view, k * size, elements[k]);
     return new Uint8Array(view.buffer);
+  }
+}
+
+function newView(bytes: number): DataView<ArrayBuffer> {
+  try {
+    return new DataView(new ArrayBuffer(bytes));
+  } catch (error) {
+    throw new MMapAllocationError(
+      `Cannot append ${bytes} bytes to an array at once: the runtime has no memory for them; append less`,
+      { cause: error },
+    );
   }
 }

@@ -1,14 +1,13 @@
 /** Raw files as arrays: NumPy's `memmap`. */
-import { nodeFs } from "../ffi/builtin.ts";
 import { checkInteger, show } from "../check.ts";
 import { MMapInvalidParameterError } from "../errors.ts";
-import { type OpenOptions, pathOf } from "../file.ts";
+import type { OpenOptions } from "../file.ts";
 import { MemoryMap } from "../memory_map.ts";
 import { type DType, dtypeOf } from "./dtype.ts";
 import type { DTypeLike } from "./element_types.ts";
 import { Growth } from "./growth.ts";
 import { NdArray } from "./ndarray.ts";
-import { checkArrayOptions, checkFileOptions } from "./options.ts";
+import { readArrayOptions, readFileOptions } from "./options.ts";
 import { resolveShape, sizeOf, stridesOf } from "./shape.ts";
 
 /** How the elements of an array are to be found in bytes. */
@@ -66,8 +65,8 @@ export class MappedArray {
     path: string | URL,
     options: MappedArrayOptions<D>,
   ): NdArray<D> {
-    checkFileOptions("MappedArray.open", options, "mode", "offset");
-    const { dtype: given, shape, fortranOrder = false, ...how } = options;
+    const read = readFileOptions("MappedArray.open", options, "mode", "offset");
+    const { dtype: given, shape, fortranOrder = false, ...how } = read;
     const { mode = "r", offset = 0 } = how;
     const dtype = dtypeOf(given);
     checkInteger("an offset in bytes", offset, 0);
@@ -109,8 +108,8 @@ export class MappedArray {
    * ```
    */
   static over<const D extends DTypeLike>(map: MemoryMap, options: OverOptions<D>): NdArray<D> {
-    checkArrayOptions("MappedArray.over", options, "byteOffset");
-    const { dtype: given, shape, fortranOrder = false, byteOffset = 0 } = options;
+    const read = readArrayOptions("MappedArray.over", options, "byteOffset");
+    const { dtype: given, shape, fortranOrder = false, byteOffset = 0 } = read;
     if (!(map instanceof MemoryMap)) {
       throw new MMapInvalidParameterError(`Cannot find an array in ${show(map)}: give a MemoryMap`);
     }
@@ -160,9 +159,7 @@ function openFor(
   if (size > 0) return MemoryMap.open(path, { ...how, size });
   if (mode !== "w+") return MemoryMap.open(path, how);
   // Empty: nothing to map, but the file is made, with the bytes before the array.
-  const name = pathOf(path);
-  const { closeSync, openSync, truncateSync } = nodeFs();
-  closeSync(openSync(name, "w", how.permissions ?? 0o600));
-  truncateSync(name, offset);
-  return MemoryMap.open(name, { ...how, mode: "r+" });
+  const making = { offset: 0, size: Math.max(offset, 1), truncateOnClose: offset };
+  MemoryMap.open(path, { ...how, ...making }).close();
+  return MemoryMap.open(path, { ...how, mode: "r+" });
 }

@@ -231,7 +231,7 @@ export class NdArray<D extends DTypeLike = DTypeLike> implements Disposable {
       throw new MMapInvalidParameterError("Cannot slice an array without axes: use get()");
     }
     const inside = (index: number) => {
-      if (index !== Infinity) checkInteger("an index", Math.abs(index), 0);
+      if (index !== Infinity) checkInteger("an index", index, Number.MIN_SAFE_INTEGER);
       return Math.min(Math.max(index < 0 ? index + length : index, 0), length);
     };
     const first = inside(start);
@@ -393,8 +393,8 @@ export class NdArray<D extends DTypeLike = DTypeLike> implements Disposable {
     for (let axis = 0; axis < index.length; axis++) {
       const length = shape[axis]!;
       let i = index[axis]!;
-      if (i < 0) i += length;
-      if (!(i >= 0 && i < length && Number.isInteger(i))) {
+      if (Number.isInteger(i) && i < 0) i += length;
+      if (!(Number.isInteger(i) && i >= 0 && i < length)) {
         throw new MMapInvalidParameterError(
           `Cannot use ${
             show(index[axis])

@@ -1,5 +1,5 @@
 /** `.npy` files: arrays with a header, as `np.save` writes them. */
-import { checkOptionKeys, show } from "../check.ts";
+import { readOptions, show } from "../check.ts";
 import { MMapInvalidParameterError } from "../errors.ts";
 import type { OpenOptions } from "../file.ts";
 import { MemoryMap } from "../memory_map.ts";
@@ -9,7 +9,7 @@ import { Growth } from "./growth.ts";
 import type { ArrayOptions } from "./mapped_array.ts";
 import { NdArray } from "./ndarray.ts";
 import { formatHeader, parseHeader } from "./npy_header.ts";
-import { checkFileOptions, FILE_OPTIONS } from "./options.ts";
+import { FILE_OPTIONS, readFileOptions } from "./options.ts";
 import { isContiguous, resolveShape, sizeOf, stridesOf } from "./shape.ts";
 
 /** Options of {@link openNpy}. */
@@ -57,8 +57,12 @@ export function openNpy<const D extends DTypeLike = DTypeLike>(
   path: string | URL,
   options: OpenNpyOptions<D> = {},
 ): NdArray<D> {
-  checkOptionKeys("openNpy", options, ["dtype", "mode", "maxHeaderSize", ...FILE_OPTIONS]);
-  const { dtype: expected, maxHeaderSize = 10_000, ...how } = options;
+  const known = ["dtype", "mode", "maxHeaderSize", ...FILE_OPTIONS];
+  const { dtype: expected, maxHeaderSize = 10_000, ...how } = readOptions(
+    "openNpy",
+    options,
+    known,
+  );
   const { mode = "r" } = how;
   if (mode !== "r" && mode !== "r+" && mode !== "c") {
     throw new MMapInvalidParameterError(
@@ -129,9 +133,9 @@ export function createNpy<const D extends DTypeLike>(
   path: string | URL,
   options: CreateNpyOptions<D>,
 ): NdArray<D> {
-  checkFileOptions("createNpy", options);
-  const { dtype: given, shape: wanted, fortranOrder: asked = false, ...how } = options;
-  const dtype = dtypeOf(given);
+  const given = readFileOptions("createNpy", options);
+  const { dtype: wantedType, shape: wanted, fortranOrder: asked = false, ...how } = given;
+  const dtype = dtypeOf(wantedType);
   const shape = resolveShape(wanted, undefined);
   // Where the order makes no difference NumPy says C.
   const fortranOrder = asked && !isContiguous(shape, stridesOf(shape, true), false);

@@ -1,5 +1,5 @@
 /** Checks of the options that the ways to an array have in common. */
-import { checkOptionKeys, show } from "../check.ts";
+import { readOptions, show } from "../check.ts";
 import { MMapInvalidParameterError } from "../errors.ts";
 
 /** What describes an array. */
@@ -20,20 +20,24 @@ export const FILE_OPTIONS: readonly string[] = [
   "name",
 ];
 
-/** Throws unless options have known names only: those of arrays, and of files, and `more`. */
-export function checkFileOptions(call: string, options: unknown, ...more: readonly string[]): void {
-  checkOptionKeys(call, options, [...ARRAY_OPTIONS, ...more, ...FILE_OPTIONS]);
-  checkOrder(options as { fortranOrder?: unknown });
+/** Reads options, of which the names must be those of arrays, and of files, or `more`. */
+export function readFileOptions<T extends object>(
+  call: string,
+  options: T,
+  ...more: readonly string[]
+): T {
+  return readArrayOptions(call, options, ...more, ...FILE_OPTIONS);
 }
 
-/** Throws unless options have known names only: those of arrays, and `more`. */
-export function checkArrayOptions(
+/** Reads options, of which the names must be those of arrays, or `more`. */
+export function readArrayOptions<T extends object>(
   call: string,
-  options: unknown,
+  options: T,
   ...more: readonly string[]
-): void {
-  checkOptionKeys(call, options, [...ARRAY_OPTIONS, ...more]);
-  checkOrder(options as { fortranOrder?: unknown });
+): T {
+  const how = readOptions(call, options, [...ARRAY_OPTIONS, ...more]);
+  checkOrder(how);
+  return how;
 }
 
 function checkOrder({ fortranOrder }: { fortranOrder?: unknown }): void {

@@ -21,22 +21,23 @@ export function resolveShape(
     return room === undefined ? refuse("give the size of each axis") : [room];
   }
   if (!Array.isArray(given)) refuse("it must be an array of sizes");
-  for (const size of given) {
+  const sizes = [...given];
+  for (const size of sizes) {
     if (Number.isSafeInteger(size) && size >= -1 && !Object.is(size, -0)) continue;
     refuse("sizes must be whole numbers from 0, or one of them -1");
   }
-  const open = given.indexOf(-1);
+  const open = sizes.indexOf(-1);
   if (open === -1) {
-    checkInteger("the number of elements", sizeOf(given), 0);
-    return [...given];
+    checkInteger("the number of elements", sizeOf(sizes), 0);
+    return sizes;
   }
-  if (given.lastIndexOf(-1) !== open) refuse("only one size can be -1");
-  const rest = sizeOf(given.toSpliced(open, 1));
+  if (sizes.lastIndexOf(-1) !== open) refuse("only one size can be -1");
+  const rest = sizeOf(sizes.toSpliced(open, 1));
   if (room === undefined) refuse("-1 needs a file that has its size already");
   if (rest === 0 || room! % rest !== 0) {
     refuse(`the file has ${room} elements, which are not a multiple of ${rest}`);
   }
-  return given.with(open, room! / rest);
+  return sizes.with(open, room! / rest);
 }
 
 /** The number of elements. */

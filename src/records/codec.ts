@@ -4,6 +4,7 @@
  */
 import { show } from "../check.ts";
 import { MMapInvalidParameterError } from "../errors.ts";
+import { asBytes } from "../memory_operations.ts";
 import type { ArrayShape, RecordShape, ScalarShape, Shape, TextShape } from "./layout.ts";
 import { check, scalar } from "./scalars.ts";
 
@@ -93,13 +94,14 @@ function arrayEncoder({ element, length }: ArrayShape, field?: string): Encode {
   const size = element.byteLength;
   return (view, place, value) => {
     const values = value as ArrayLike<unknown> | null | undefined;
-    if (typeof values !== "object" || values === null || values.length !== length) {
+    const count = typeof values === "object" ? values?.length : undefined;
+    if (count !== length) {
       throw new MMapInvalidParameterError(
-        `Cannot write ${values?.length === undefined ? show(values) : `${values.length} values`}` +
+        `Cannot write ${count === undefined ? show(values) : `${show(count)} values`}` +
           `${target(field)}: it takes an array of ${length} values`,
       );
     }
-    for (let k = 0; k < length; k++) encode(view, place + k * size, values[k]);
+    for (let k = 0; k < length; k++) encode(view, place + k * size, values![k]);
   };
 }
 
@@ -161,15 +163,16 @@ function decodeUtf32(view: DataView, place: number, shape: TextShape): string {
 }
 
 function plainBytes(value: unknown, { length }: TextShape, field?: string): ArrayLike<number> {
-  const bytes = value as ArrayLike<number> | null | undefined;
-  if (typeof bytes !== "object" || bytes === null || !(bytes.length <= length)) {
+  const given = value instanceof Uint8Array ? asBytes(value) : value as ArrayLike<number> | null;
+  const count = typeof given === "object" ? given?.length : undefined;
+  if (!Number.isInteger(count) || count! < 0 || count! > length) {
     throw new MMapInvalidParameterError(
-      `Cannot write ${bytes?.length === undefined ? show(bytes) : `${bytes.length} bytes`}` +
+      `Cannot write ${count === undefined ? show(value) : `${show(count)} bytes`}` +
         `${target(field)}: it takes at most ${length} bytes, as a Uint8Array or an array`,
     );
   }
-  if (bytes instanceof Uint8Array) return bytes;
-  const copy = Array.from(bytes);
+  if (given instanceof Uint8Array) return given;
+  const copy = Array.from({ length: count! }, (_, k) => given![k]!);
   for (const byte of copy) check("u8", byte, field);
   return copy;
 }

@@ -119,7 +119,8 @@ export class RecordArray<F = RecordFields> {
    * ```
    */
   at(index: number): RecordView<F> {
-    this.#chosen.choose(index);
+    // A symbol could not even be compared, and an object would be asked for its value.
+    this.#chosen.choose(typeof index === "number" ? index : NaN);
     return this.#view;
   }
 

@@ -1,7 +1,8 @@
 /** `defineRecord()`: from the description of a record to its layout and its type. */
-import { checkInteger, checkOptionKeys, checkRange, show } from "../check.ts";
+import { checkInteger, checkRange, readOptions, show } from "../check.ts";
 import { MMapInvalidParameterError } from "../errors.ts";
 import { MemoryMap } from "../memory_map.ts";
+import { asBytes } from "../memory_operations.ts";
 import { type Decode, decoderOf, type Encode, encoderOf } from "./codec.ts";
 import type { RecordFields, RecordInput, RecordOf } from "./field_types.ts";
 import { layOut, type LayoutOptions, type RecordShape } from "./layout.ts";
@@ -155,9 +156,10 @@ export class RecordType<F> {
    * ```
    */
   decode(bytes: ArrayBufferView, byteOffset: number = 0): RecordOf<F> {
-    checkRange("decode", byteOffset, this.byteLength, bytes.byteLength);
+    const { buffer, byteOffset: start, byteLength } = asBytes(bytes);
+    checkRange("decode", byteOffset, this.byteLength, byteLength);
     this.#decode ??= decoderOf(this.#shape);
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const view = new DataView(buffer, start, byteLength);
     return this.#decode(view, byteOffset) as RecordOf<F>;
   }
 }
@@ -204,6 +206,6 @@ export function defineRecord<const F extends RecordFields>(
         '{ index: "u32", value: "f64" }',
     );
   }
-  checkOptionKeys("defineRecord", options, ["packed", "endian"]);
-  return new RecordType<F>(layOut(fields, options as LayoutOptions, shapeOfType));
+  const how = readOptions("defineRecord", options, ["packed", "endian"]);
+  return new RecordType<F>(layOut(fields, how as LayoutOptions, shapeOfType));
 }

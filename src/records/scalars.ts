@@ -42,15 +42,15 @@ export interface Scalar<T> {
 // A page that was lost holds zeros: only where one is read has to be asked whether it is true. A store
 // is asked about always, in a way that is cheap because no engine keeps a value over a store.
 
-// What may be written. These throw a TypeError for what is not even a number, or bigint.
+// What may be written. Some throw a TypeError for what is not even a number.
 const fitsU8 = (v: number) => (v & 0xff) === v;
 const fitsI8 = (v: number) => (v << 24 >> 24) === v;
 const fitsU16 = (v: number) => (v & 0xffff) === v;
 const fitsI16 = (v: number) => (v << 16 >> 16) === v;
 const fitsU32 = (v: number) => (v >>> 0) === v;
 const fitsI32 = (v: number) => (v | 0) === v;
-const fitsU64 = (v: bigint) => BigInt.asUintN(64, v) === v;
-const fitsI64 = (v: bigint) => BigInt.asIntN(64, v) === v;
+const fitsU64 = (v: bigint) => typeof v === "bigint" && BigInt.asUintN(64, v) === v;
+const fitsI64 = (v: bigint) => typeof v === "bigint" && BigInt.asIntN(64, v) === v;
 const fitsF16 = (v: number) => typeof v === "number";
 const fitsF32 = (v: number) => typeof v === "number";
 const fitsF64 = (v: number) => typeof v === "number";

@@ -183,7 +183,7 @@ export class Window {
   }
 
   #sees(index: number): boolean {
-    return index >= this.first && index < this.end && Number.isInteger(index) &&
+    return Number.isInteger(index) && index >= this.first && index < this.end &&
       !this.view.buffer.detached;
   }
 

@@ -1,0 +1,18 @@
+/** Everything that is called. A new class is a table in a file here, and a line below. */
+import type { AnyTable } from "../table.ts";
+import { cursorTables } from "./cursor.ts";
+import { environmentTables } from "./environment.ts";
+import { memoryMapTables } from "./memory_map.ts";
+import { ndarrayTables } from "./ndarray.ts";
+import { recordTables } from "./records.ts";
+import { viewTables } from "./views.ts";
+
+/** All tables. */
+export const tables: readonly AnyTable[] = [
+  ...memoryMapTables,
+  ...cursorTables,
+  ...recordTables,
+  ...ndarrayTables,
+  ...viewTables,
+  ...environmentTables,
+];

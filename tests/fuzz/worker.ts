@@ -1,0 +1,65 @@
+/** A thread that works on a map of another thread's until it is told to end, or terminated. */
+import process from "node:process";
+import { parentPort, workerData } from "node:worker_threads";
+import { MemoryMap, MMapClosedError } from "../../mod.ts";
+import { random } from "../random.ts";
+import { isAllowed } from "./errors.ts";
+
+const { handle, seed } = workerData;
+const next = random(seed);
+const map = attached();
+const views = [map.bytes];
+let ended = false;
+
+/** The map, or another if it was closed before this thread was there. */
+function attached(): MemoryMap {
+  try {
+    return MemoryMap.attach(handle);
+  } catch (error) {
+    if (!(error instanceof MMapClosedError)) throw error;
+    return MemoryMap.createAnonymous(65_536);
+  }
+}
+
+const calls: readonly ((place: number) => unknown)[] = [
+  (place) => map.read(100, place),
+  (place) => map.write("from a Worker", place),
+  (place) => map.fill(1, place),
+  (place) => map.find("x", place),
+  (place) => map.count(0, place),
+  (place) => views[0]![place],
+  (place) => views[0]![place] = 1,
+  () => views[0] = map.bytes,
+  () => map.residency(),
+  () => map.flush(),
+  () => {
+    const bytes = views[0]!;
+    let total = 0;
+    for (let i = 0; i < bytes.length; i++) total += bytes[i]!;
+    return total;
+  },
+];
+
+/** A few calls, then a turn of the event loop, so that messages arrive. */
+function work(): void {
+  if (ended) {
+    map.close();
+    const { close = () => process.exit(0) } = globalThis as { close?: () => void };
+    return close();
+  }
+  for (let k = 0; k < 50; k++) {
+    const call = calls[Math.floor(next() * calls.length)]!;
+    try {
+      call(Math.floor(next() * 70_000));
+    } catch (error) {
+      if (isAllowed(error)) continue;
+      parentPort?.postMessage(error instanceof Error ? error.stack : String(error));
+    }
+  }
+  setTimeout(work, 1);
+}
+
+parentPort?.on("message", () => {
+  ended = true;
+});
+work();
