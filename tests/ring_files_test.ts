@@ -63,7 +63,10 @@ for (const [name, create] of kinds) {
         create(path)[Symbol.dispose]();
         assertEquals(fs.statSync(path).size, fs.fstatSync(fd).size);
         const numberOf = ({ ino }: fs.BigIntStats) => ino;
-        assert(numberOf(fs.statSync(path, { bigint: true })) !== numberOf(fs.fstatSync(fd, { bigint: true })));
+        assert(
+          numberOf(fs.statSync(path, { bigint: true })) !==
+            numberOf(fs.fstatSync(fd, { bigint: true })),
+        );
       } finally {
         fs.closeSync(fd);
       }

@@ -174,7 +174,7 @@ test(
     const mutex = new Mutex(map, AT);
     mutex.lock();
     const waits = [
-      mutex.lockAsync(40), // its time is over when the page is gone
+      mutex.lockAsync(1000), // its time is over when the page is gone
       mutex.lockAsync(5000),
       new Event(map, AT + 64).waitAsync(5000),
       new Barrier(map, 2 * PAGE, 2).waitAsync(5000),

@@ -115,7 +115,12 @@ export class RingMemory {
     this.bytes = new Uint8Array(this.words.buffer as ArrayBuffer, this.words.byteOffset, length);
     this.owners = LockMemory.at(map, kind.ownersOffset, kind.ownersLength, KIND_OWNERS, 0);
     this.owners.letGo ??= () => this.giveBack(() => abandonAll(this.owners));
+    this.owners.explainLoss = (error) => this.#explainLoss("use", error);
     this.platform = this.owners.platform;
+  }
+
+  #explainLoss(verb: string, error: unknown): unknown {
+    return explainLoss(`Cannot ${verb} the ${this.kind.name}${placeOf(this.map)}`, error);
   }
 
   /** Makes a ring. */
@@ -204,7 +209,7 @@ export class RingMemory {
     try {
       this.mapping.intact(verb, 0, this.mapping.size, 0);
     } catch (error) {
-      throw explainLoss(`Cannot ${verb} the ${this.kind.name}${placeOf(this.map)}`, error);
+      throw this.#explainLoss(verb, error);
     }
   }
 

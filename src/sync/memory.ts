@@ -98,6 +98,8 @@ export class LockMemory {
   readonly held: Uint32Array;
   /** How patient a spin here is. */
   readonly spinning: Spinning = { tries: MAX_SPINS };
+  /** What is thrown for a loss, where the lock is part of something larger. */
+  explainLoss: (error: unknown) => unknown = (error) => error;
   /** Called when the map is about to close. */
   letGo: (() => void) | undefined;
 
@@ -168,7 +170,11 @@ export class LockMemory {
    * @throws {MMapFaultError} If a page of the lock was lost.
    */
   intact(): void {
-    this.mapping.intact(VERB, this.#byteOffset, this.#length, PROT_WRITE);
+    try {
+      this.mapping.intact(VERB, this.#byteOffset, this.#length, PROT_WRITE);
+    } catch (error) {
+      throw this.explainLoss(error);
+    }
   }
 
   /** What is in a word. @throws {MMapFaultError} If a page of the lock was lost. */
