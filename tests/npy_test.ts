@@ -234,7 +234,7 @@ describe("openNpy() refuses", () => {
       const open = () => openNpy(path, { mode } as OpenNpyOptions);
       assertRefused(open, MMapInvalidParameterError, "createNpy()");
     }
-    const none = assertRefused(() => openNpy(dir.file("none.npy")), MMapError);
+    const none = assertRefused(() => openNpy(dir.file("none.npy")), MMapError, "createNpy()");
     assertEquals(none.code, "ENOENT");
     assertRefused(() => openNpy(dir.path), MMapInvalidParameterError, "directory");
   });

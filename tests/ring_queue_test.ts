@@ -436,7 +436,7 @@ describe("MessageQueue and bad input", { skip }, () => {
       ["empty", new Uint8Array(0), "0 bytes"],
       ["too short", bytes.slice(0, 60), "60 bytes"],
       ["cut off", bytes.slice(0, -4096), "65536 bytes"],
-      ["zeros", new Uint8Array(bytes.length), "0x00000000"],
+      ["zeros", new Uint8Array(bytes.length), "not complete yet"],
       ["another magic", changed(0, 0x7f454c46), "0x7f454c46"],
       ["another byte order", changed(0, 0x72696e67), "byte order"],
       ["another kind", changed(4, 3), "Broadcast"],

@@ -71,8 +71,10 @@ export class Growth {
     const end = this.#byteOffset + length * rowBytes;
     const grown = [length + bytes.length / rowBytes, ...rest];
     const header = this.#header?.(grown);
+    const mapping = mappingOf(map);
+    mapping.use("append to", 0, 0, 0); // what gave the elements may have closed it
     // Looked up before the file changes.
-    const { fd, platform } = mappingOf(map);
+    const { fd, platform } = mapping;
     const fileSize = fd === -1 ? 0 : platform.fileInfo(fd).size;
     if (map.size > end || fileSize > map.offset + end) {
       refuse("the file goes on behind it");

@@ -7,7 +7,7 @@ import { type DType, dtypeOf } from "./dtype.ts";
 import type { DTypeLike } from "./element_types.ts";
 import { Growth } from "./growth.ts";
 import { NdArray } from "./ndarray.ts";
-import { readArrayOptions, readFileOptions } from "./options.ts";
+import { openingArray, readArrayOptions, readFileOptions } from "./options.ts";
 import { resolveShape, sizeOf, stridesOf } from "./shape.ts";
 
 /** How the elements of an array are to be found in bytes. */
@@ -70,7 +70,8 @@ export class MappedArray {
     const { mode = "r", offset = 0 } = how;
     const dtype = dtypeOf(given);
     checkInteger("an offset in bytes", offset, 0);
-    const map = openFor(path, how, dtype, shape, mode, offset);
+    const cure = 'make it with mode "w+" and a shape';
+    const map = openingArray(path, cure, () => openFor(path, how, dtype, shape, mode, offset));
     try {
       const resolved = resolveShape(shape, elementsIn(map.size, dtype, shape));
       return new NdArray<D>({

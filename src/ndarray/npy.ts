@@ -9,7 +9,7 @@ import { Growth } from "./growth.ts";
 import type { ArrayOptions } from "./mapped_array.ts";
 import { NdArray } from "./ndarray.ts";
 import { formatHeader, parseHeader } from "./npy_header.ts";
-import { FILE_OPTIONS, readFileOptions } from "./options.ts";
+import { FILE_OPTIONS, openingArray, readFileOptions } from "./options.ts";
 import { isContiguous, resolveShape, sizeOf, stridesOf } from "./shape.ts";
 
 /** Options of {@link openNpy}. */
@@ -71,7 +71,7 @@ export function openNpy<const D extends DTypeLike = DTypeLike>(
     );
   }
   const wanted = expected === undefined ? undefined : dtypeOf(expected);
-  const map = MemoryMap.open(path, how);
+  const map = openingArray(path, "make it with createNpy()", () => MemoryMap.open(path, how));
   try {
     const what = `Cannot open ${show(String(path))}`;
     const parsed = parseHeader(what, map, maxHeaderSize);

@@ -1,6 +1,8 @@
 /** Checks of the options that the ways to an array have in common. */
 import { readOptions, show } from "../check.ts";
 import { MMapInvalidParameterError } from "../errors.ts";
+import { explainMissing } from "../explain.ts";
+import type { MemoryMap } from "../memory_map.ts";
 
 /** What describes an array. */
 const ARRAY_OPTIONS = ["dtype", "shape", "fortranOrder"] as const;
@@ -45,4 +47,13 @@ function checkOrder({ fortranOrder }: { fortranOrder?: unknown }): void {
   throw new MMapInvalidParameterError(
     `Cannot use ${show(fortranOrder)} as fortranOrder: it must be true or false`,
   );
+}
+
+/** Does what opens the file of an array. @param cure How a file that is missing is made. */
+export function openingArray(path: string | URL, cure: string, open: () => MemoryMap): MemoryMap {
+  try {
+    return open();
+  } catch (error) {
+    throw explainMissing(`Cannot open ${show(String(path))} as an array`, error, cure);
+  }
 }

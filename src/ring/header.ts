@@ -104,7 +104,11 @@ export function readRingHeader(
   if (magic === FOREIGN_MAGIC) {
     refuse("it was made on a machine of the other byte order; read it on such a machine");
   }
-  if (magic === 0) refuse("it is not complete yet, or something else; wait for who creates it");
+  if (magic === 0) {
+    refuse(
+      "it begins with 0x00000000: it is not complete yet, or no ring; wait for who creates it",
+    );
+  }
   if (magic !== MAGIC) {
     refuse(
       `it begins with 0x${
