@@ -142,7 +142,8 @@ test(
         const time = performance.now() - start;
         assert(time < 500, `${time} ms after step ${step}`);
         const all = [...theirs, ...ours];
-        assertEquals(all, [...texts, "next"].slice(-all.length), `step ${step}`);
+        const sent = [...texts, "next"];
+        assertEquals(all, sent.filter((text) => all.includes(text)), `step ${step}`);
         assert(all.length >= 3, `lost more than the one that it had: ${all}`);
         if (status === 0) break;
       }
