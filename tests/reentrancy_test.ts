@@ -20,5 +20,5 @@ test("every public method of maps, cursors, records and arrays survives hostile 
   assertEquals([...findings], []);
   assertEquals(total, 0);
   assertGreater(attempts, 3000);
-  assertGreater(attacked, 500); // the rest is refused before any of it runs
+  assertGreater(attacked, 800); // arguments that are refused by type, and options read once, attack less
 });

@@ -51,9 +51,7 @@ export class Growth {
     const refuse = (why: string): never => {
       throw new MMapInvalidParameterError(`Cannot append to an array: ${why}`);
     };
-    if (!map.isValid) {
-      throw new MMapClosedError("Cannot append to an array: its map is closed; open it again");
-    }
+    this.#checkOpen();
     if (typeof elements !== "object" || elements === null) {
       refuse(`${show(elements)} is no array of elements`);
     }
@@ -63,6 +61,7 @@ export class Growth {
       refuse("in Fortran order a new row belongs between all the others; use C order");
     }
     const bytes = this.#encode(elements);
+    this.#checkOpen(); // looking at the elements may run code of the user's
     const rowBytes = sizeOf(rest) * this.#dtype.shape.byteLength;
     if (rowBytes === 0 ? bytes.length > 0 : bytes.length % rowBytes !== 0) {
       refuse(`${elements.length} elements are no whole rows of ${sizeOf(rest)}`);
@@ -71,10 +70,8 @@ export class Growth {
     const end = this.#byteOffset + length * rowBytes;
     const grown = [length + bytes.length / rowBytes, ...rest];
     const header = this.#header?.(grown);
-    const mapping = mappingOf(map);
-    mapping.use("append to", 0, 0, 0); // what gave the elements may have closed it
     // Looked up before the file changes.
-    const { fd, platform } = mapping;
+    const { fd, platform } = mappingOf(map);
     const fileSize = fd === -1 ? 0 : platform.fileInfo(fd).size;
     if (map.size > end || fileSize > map.offset + end) {
       refuse("the file goes on behind it");
@@ -89,6 +86,11 @@ export class Growth {
     // Last, so that the header never tells of rows that are not there.
     if (header !== undefined) map.write(header);
     return grown;
+  }
+
+  #checkOpen(): void {
+    if (this.#map.isValid) return;
+    throw new MMapClosedError("Cannot append to an array: its map is closed; open it again");
   }
 
   #encode(elements: ArrayLike<unknown>): Uint8Array {
