@@ -6,7 +6,13 @@ import { describe, test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import { guardStatus } from "../src/guard/mod.ts";
 import { skipWithoutAdvice } from "./capabilities.ts";
-import { firstReason, runFixture, type Skip, skipWithoutChildren } from "./helpers.ts";
+import {
+  firstReason,
+  runFixture,
+  type Skip,
+  skipEmulated,
+  skipWithoutChildren,
+} from "./helpers.ts";
 import {
   mountExt4,
   mountTmpfs,
@@ -23,8 +29,8 @@ const skip: Skip = firstReason(
   skipWithoutChildren(),
 );
 
-/** Tests of what there is without: it is the same where there could be one. */
-const skipUnguarded: Skip = firstReason(skipOutsideLinux, skipWithoutChildren());
+/** Tests of what there is without, where there could be one; QEMU has no process_vm_readv. */
+const skipUnguarded: Skip = firstReason(skipOutsideLinux, skipEmulated, skipWithoutChildren());
 
 /** Scenarios that the process survives. */
 const survived = [

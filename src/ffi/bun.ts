@@ -33,6 +33,9 @@ function translate(table: SymbolTable): Record<string, { args: string[]; returns
   );
 }
 
+// Whatever a program does to `Atomics`.
+const { load } = Atomics;
+
 /** The port, or undefined when this is not Bun. */
 export function bunRuntime(): Runtime | undefined {
   if (globalThis.process?.versions?.["bun"] === undefined) return undefined;
@@ -68,6 +71,6 @@ export function bunRuntime(): Runtime | undefined {
       return BigInt(ffi.ptr(view));
     },
     // JavaScriptCore would read a plain element once, before the loop.
-    peek: (words: Int32Array): number => Atomics.load(words, 0),
+    peek: (words: Int32Array): number => load(words, 0),
   };
 }
