@@ -17,7 +17,11 @@ const skip = firstReason(skipOutsideLinux, skipWithoutSync, skipWithoutChildren(
 function runExample(name: string): string {
   const [command = "", ...start] = commandOf();
   const script = fileURLToPath(new URL(`../examples/${name}/main.ts`, import.meta.url));
-  const { status, stdout, stderr } = spawnSync(command, [...start, script], { encoding: "utf8" });
+  const bun = executableOf("bun");
+  const { status, stdout, stderr } = spawnSync(command, [...start, script], {
+    encoding: "utf8",
+    env: { ...process.env, ...(bun === undefined ? {} : { BUN: bun }) },
+  });
   assertEquals(status, 0, stderr);
   return stdout;
 }
