@@ -183,7 +183,11 @@ test("NdArray.append() refuses what has no number of elements", () => {
 test("MappedArray.open() of a folder, for no elements, is an error of the library", () => {
   using dir = tempDir();
   const options = { mode: "w+", dtype: "f4", shape: [0, 3] } as const;
-  assertRefused(() => MappedArray.open(dir.path, options), MMapInvalidParameterError, "EISDIR");
+  const error = assertRefused(
+    () => MappedArray.open(dir.path, options),
+    MMapInvalidParameterError,
+  );
+  assertEquals(error.code, "EISDIR");
 });
 
 /** Where a huge page cannot be had, and pages can be mapped over others. */

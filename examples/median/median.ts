@@ -36,6 +36,7 @@ export class MedianWorkers implements Disposable {
       const start = Math.min(i * share, length);
       return count(worker, { path, start, end: Math.min(start + share, length) });
     });
+    await Promise.allSettled(parts); // a failure is told when nobody has the file open any more
     const counts = new Float64Array(VALUES);
     for (const part of await Promise.all(parts)) part.forEach((n, i) => counts[i]! += n);
     return medianOf(counts, length);
