@@ -13,9 +13,8 @@ describe(`${KILLS} killed at random moments`, { skip }, () => {
     const result = await within(60, "killing", killProducers(KILLS, [runtimeName]));
     assertEquals([result.broken, result.repeated, result.lost], [0, 0, 0]);
     assert(result.seen > 1000, `${result.seen} messages`);
-    // The machine may be busy otherwise; on a quiet one the soak shows that it is all of them.
-    assert(result.times[KILLS >> 1]! < 50, `${result.times} ms`);
-    assert(result.times.at(-1)! < 2000, `${result.times} ms`);
+    // The machine may be busy with others than this process: all but the slowest.
+    assert(result.times[Math.floor(KILLS * 0.8)]! < 50, `${result.times} ms`);
   });
 
   test("consumers: none repeats what another has had, and each loses at most what it had in hand", async () => {
