@@ -20,7 +20,14 @@ const kinds: readonly [string, (path: string) => Disposable][] = [
 /** Asserts that nothing is made at a path, and that the file there stays as it is. */
 function assertKept(path: string, make: () => unknown, ...parts: string[]): void {
   const before = fs.readFileSync(path);
-  const error = assertRefused(make, MMapError, path, "open it", "remove it", ...parts);
+  const error = assertRefused(
+    make,
+    MMapError,
+    JSON.stringify(path),
+    "open it",
+    "remove it",
+    ...parts,
+  );
   assertEquals(error.code, "EEXIST");
   assertEquals(fs.readFileSync(path), before);
 }
@@ -48,7 +55,12 @@ for (const [name, create] of kinds) {
 
     test("refuses a folder", () => {
       using dir = tempDir();
-      const error = assertRefused(() => create(dir.path), MMapError, dir.path, "no file");
+      const error = assertRefused(
+        () => create(dir.path),
+        MMapError,
+        JSON.stringify(dir.path),
+        "no file",
+      );
       assertEquals(error.code, "EEXIST");
     });
 
@@ -144,7 +156,7 @@ describe("open()", { skip: skipWithoutSync }, () => {
       [() => RecordRing.open(path), "RecordRing.create()"],
     ];
     for (const [use, cure] of uses) {
-      const error = assertRefused(use, MMapError, path, cure);
+      const error = assertRefused(use, MMapError, JSON.stringify(path), cure);
       assertEquals([error.code, error.syscall], ["ENOENT", "open"]);
     }
   });
@@ -154,7 +166,13 @@ describe("open()", { skip: skipWithoutSync }, () => {
     const path = dir.file("text");
     fs.writeFileSync(path, "some text\n".repeat(100));
     const open = () => MessageQueue.open({ path });
-    assertRefused(open, MMapInvalidParameterError, path, "no ring", "MessageQueue.create()");
+    assertRefused(
+      open,
+      MMapInvalidParameterError,
+      JSON.stringify(path),
+      "no ring",
+      "MessageQueue.create()",
+    );
   });
 });
 

@@ -1,11 +1,17 @@
 /** Rings between processes and threads that are killed at random moments; the long form is tests/soak/ring.ts. */
 import { describe, test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
-import { firstReason, runtimeName, skipEmulated, skipWithoutChildren } from "./helpers.ts";
+import {
+  firstReason,
+  runtimeName,
+  skipEmulated,
+  skipOnWindows,
+  skipWithoutChildren,
+} from "./helpers.ts";
 import { skipWithoutSync, within } from "./helpers_sync.ts";
 import { killBroadcasters, killConsumers, killProducers, killWriters } from "./kill_ring.ts";
 
-const skip = firstReason(skipWithoutSync, skipWithoutChildren(), skipEmulated);
+const skip = firstReason(skipWithoutSync, skipWithoutChildren(), skipEmulated, skipOnWindows);
 const KILLS = 12;
 
 describe(`${KILLS} killed at random moments`, { skip }, () => {
