@@ -51,7 +51,7 @@ await soak(
   "producers",
   killProducers,
   ({ lost, times }) => lost === 0 && times[Math.floor(kills * 0.99)]! < 50,
-  "a message behind it",
+  "another's message",
 );
 await soak(
   "consumers",
