@@ -1,6 +1,6 @@
 /** `Event`: set and waited for, with and without reset. */
 import { describe, test } from "node:test";
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { MMapClosedError, MMapInvalidParameterError } from "../mod.ts";
 import { Event } from "../src/sync/mod.ts";
 import { assertRefused, firstReason, runtimeName, skipWithoutChildren } from "./helpers.ts";
