@@ -7,6 +7,7 @@
  * Every side adds up what it got; a wrong sum ends the run.
  */
 import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import fs from "node:fs";
 import net from "node:net";
 import os from "node:os";
@@ -234,13 +235,16 @@ async function together(folder: string, count: number, ...names: string[]): Prom
   return results.find((result) => result !== undefined)!;
 }
 
-function byQueueBetweenThreads(count: number): Promise<Result> {
+async function byQueueBetweenThreads(count: number): Promise<Result> {
   const queue = MessageQueue.create({ anonymous: true }, { capacity: CAPACITY });
   const worker = new Worker(new URL(import.meta.url), {
     workerData: { handle: queue.share(), count },
   });
+  const exited = once(worker, "exit");
   const result = consume(queue, count);
-  return new Promise((resolve) => worker.once("exit", () => (queue.close(), resolve(result))));
+  await exited;
+  queue.close();
+  return result;
 }
 
 /** Messages of 64 bytes from a Worker, all of them posted without waiting. */
@@ -250,6 +254,7 @@ function byMessageChannel(count: number): Promise<Result> {
     workerData: { port: port2, count },
     transferList: [port2],
   });
+  const exited = once(worker, "exit"); // it may have ended before its last message is here
   return new Promise((resolve) => {
     let seen = 0;
     let sum = 0;
@@ -260,7 +265,7 @@ function byMessageChannel(count: number): Promise<Result> {
       if (seen < count) return;
       const ns = (performance.now() - start) * 1e6 / (count - 1);
       port1.close();
-      worker.once("exit", () => resolve({ ns, sum: sum >>> 0 }));
+      exited.then(() => resolve({ ns, sum: sum >>> 0 }));
     });
   });
 }

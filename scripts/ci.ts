@@ -84,7 +84,7 @@ async function allSteps(): Promise<Step[]> {
   const benches = await filesIn("bench", (name) => name.endsWith("_bench.ts"));
   const comparisons = await filesIn(
     "bench",
-    (name) => !/_bench\.ts$|^(common|rivals)\.ts$/.test(name),
+    (name) => /\.ts$/.test(name) && !/_bench\.ts$|^(common|rivals)\.ts$/.test(name),
   );
   const smoke = { MMAN_BENCH_SMOKE: "1" };
   return [
