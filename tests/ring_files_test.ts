@@ -131,6 +131,23 @@ test("Broadcast.create() refuses while a producer lives", { skip: skipWithoutSyn
   create().close();
 });
 
+test("RecordRing.create() refuses while a writer lives, and not because of readers", () => {
+  using dir = tempDir();
+  const path = dir.file("log");
+  const create = () => RecordRing.create(path, records);
+  create().close();
+  {
+    using reader = RecordRing.open(path);
+    using other = create(); // in the place of a ring that is only read
+    assertEquals([reader.count, other.count], [0, 0]);
+    other.write(new Uint8Array([7]));
+    assertKept(path, create, "somebody writes the RecordRing there");
+    other.write(new Uint8Array([8])); // the question has not taken its lock
+    assertEquals(other.count, 2);
+  }
+  create().close();
+});
+
 test("RecordRing.create() refuses a ring of another size, and replaces another program's", () => {
   using dir = tempDir();
   const path = dir.file("log");

@@ -271,7 +271,8 @@ describe("RecordRing.create()", () => {
   test("leaves the old file to those who have it open", () => {
     using dir = tempDir();
     const file = dir.file("ring");
-    using old = filled(file, 3, 2);
+    filled(file, 3, 2).close();
+    using old = RecordRing.open(file, { mode: "r+" });
     using fresh = filled(file, 3, 0);
     old.write(record(2));
     assertEquals(numbers(old), [0, 1, 2]);

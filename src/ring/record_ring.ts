@@ -119,13 +119,14 @@ export class RecordRing implements Disposable, Iterable<Uint8Array<ArrayBuffer>>
 
   /**
    * Makes an empty ring in a new file, and opens it for writing. A file that is there is replaced if it is
-   * empty, or a ring of the same size: who has that open keeps the old one.
+   * empty, or a ring of the same size that nobody writes: its readers keep the old one.
    *
    * @param path A path or a `file:` URL.
    * @param options How many records of which size.
    * @throws {MMapInvalidParameterError} If an option is wrong.
    * @throws {MMapError} If the file cannot be made; `code` says why. `EEXIST`: there is a file that is
-   * not empty, and no ring of this capacity and record size.
+   * not empty, and no ring of this capacity and record size, or one that has been written by somebody who
+   * has it open still.
    */
   static create(path: string | URL, options: RecordRingOptions): RecordRing {
     checkOptionKeys("RecordRing.create", options, ["capacity", "recordSize"]);
@@ -137,10 +138,7 @@ export class RecordRing implements Disposable, Iterable<Uint8Array<ArrayBuffer>>
       "Cannot create a RecordRing",
       path,
       trailer + TRAILER_LENGTH,
-      (file) =>
-        RecordRing.#isThere(file, options)
-          ? undefined
-          : `the file there is no ring of ${capacity} records of ${recordSize} bytes`,
+      (file) => RecordRing.#whyItStays(file, options),
     );
     try {
       const header = { kind: KIND_RECORDS, version: VERSION, parameter: recordSize, capacity };
@@ -200,13 +198,20 @@ export class RecordRing implements Disposable, Iterable<Uint8Array<ArrayBuffer>>
     }
   }
 
-  /** Whether a file is a ring of that size, whoever has made it. */
-  static #isThere(path: string, { capacity, recordSize }: RecordRingOptions): boolean {
+  /** Why a file that is there must not be replaced by a ring of that size; undefined if it may be. */
+  static #whyItStays(
+    path: string,
+    { capacity, recordSize }: RecordRingOptions,
+  ): string | undefined {
+    const other = `the file there is no ring of ${capacity} records of ${recordSize} bytes`;
     try {
       using ring = RecordRing.open(path, { recordSize });
-      return ring.capacity === capacity;
+      if (ring.capacity !== capacity) return other;
+      const { platform, fd } = ring.#mapping;
+      // Shared, so that two who ask at once are not in each other's way; it ends with this map.
+      return platform.lockFile(fd, false) ? undefined : "somebody writes the RecordRing there";
     } catch (error) {
-      if (error instanceof MMapInvalidParameterError) return false;
+      if (error instanceof MMapInvalidParameterError) return other;
       throw error;
     }
   }
