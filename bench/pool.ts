@@ -20,7 +20,7 @@ const ROUNDS = smoke ? 3 : 101;
 const PAIRS = smoke ? 1000 : 20_000;
 const TURNS = smoke ? 1 : 5;
 const BYTES = 200;
-const POOL = smoke ? 1 << 22 : 1 << 25;
+const POOLS = smoke ? [1 << 22] : [1 << 23, 1 << 25];
 
 function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1]!;
@@ -151,6 +151,7 @@ interface Allocator {
 function run(
   { allocate, free }: Allocator,
   { size }: Trace,
+  pool: number,
 ): { usable: number; nanoseconds: number } {
   const next = numbers();
   const live: { handle: unknown; bytes: number }[] = [];
@@ -166,7 +167,7 @@ function run(
     calls++;
     if (handle === undefined) {
       // What counts is how full it was when it was too full.
-      shares.push(used / POOL);
+      shares.push(used / pool);
       if (measured++ === 0) [start, calls] = [performance.now(), 0];
     }
     while (handle === undefined) {
@@ -187,14 +188,14 @@ function run(
   return { usable: median(shares), nanoseconds };
 }
 
-function compareTraces(): void {
+function compareTraces(size: number): void {
   console.log(
-    `\n${POOL >> 20} MiB under churn: part of it in use when a request fails (median), ns a call`,
+    `\n${size >> 20} MiB under churn: part of it in use when a request fails (median), ns a call`,
   );
   for (const trace of traces) {
-    using map = MemoryMap.createMemfd(POOL);
+    using map = MemoryMap.createMemfd(size);
     const pool = new MemoryPool(map, { blockSize: trace.blockSize });
-    const tlsf = new Tlsf(POOL);
+    const tlsf = new Tlsf(size);
     const contestants: Record<string, Allocator> = {
       "bitmap with runs": {
         allocate: (bytes) => pool.tryAllocate(bytes),
@@ -206,7 +207,7 @@ function compareTraces(): void {
       },
     };
     for (const [name, allocator] of Object.entries(contestants)) {
-      const { usable, nanoseconds } = run(allocator, trace);
+      const { usable, nanoseconds } = run(allocator, trace, size);
       console.log(
         `  ${trace.name.padEnd(26)} ${name.padEnd(17)} ${(usable * 100).toFixed(1).padStart(5)} %` +
           `${nanoseconds.toFixed(0).padStart(9)} ns`,
@@ -217,4 +218,4 @@ function compareTraces(): void {
 }
 
 comparePairs();
-compareTraces();
+for (const size of POOLS) compareTraces(size);

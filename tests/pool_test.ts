@@ -58,6 +58,53 @@ test("MemoryPool.allocate() uses the pool up to its last block", { skip }, () =>
   assertEquals(all.bytes.length, size);
 });
 
+test("MemoryPool.allocate() takes the shortest run that fits, so that long ones stay long", {
+  skip,
+}, () => {
+  using map = sharedMemory(65536);
+  const pool = poolIn(map);
+  // Gaps of 5, 2, 3 and 2 blocks, and what is behind them.
+  const gaps = [5, 2, 3, 2].map((blocks) => {
+    const gap = pool.allocate(blocks * BLOCK);
+    pool.allocate(BLOCK).handle; // it stays between this gap and the next
+    return gap;
+  });
+  const [five, two, three] = gaps.map(({ offset }) => offset);
+  for (const gap of gaps) gap.free();
+  assertEquals(pool.allocate(2 * BLOCK).offset, two);
+  assertEquals(pool.allocate(3 * BLOCK).offset, three);
+  assertEquals(pool.allocate(4 * BLOCK).offset, five);
+  const { largestFree } = pool.stats();
+  assertEquals(pool.allocate(largestFree).size, largestFree);
+});
+
+test("MemoryPool.allocate() fills 85% with sizes as of tensors", { skip }, () => {
+  using map = sharedMemory(8 << 20);
+  const pool = new MemoryPool(map, { blockSize: 1024 });
+  const sizes = [3, 9, 12].flatMap((n) => [n * 1024, n * 64 * 1024, n * 128 * 1024]);
+  let state = 1;
+  const random = (below: number) => {
+    state = Math.imul(state, 1_664_525) + 1_013_904_223 | 0;
+    return Math.floor((state >>> 0) / 2 ** 32 * below);
+  };
+  const live: Block[] = [];
+  const shares: number[] = [];
+  for (let size = 0; shares.length < 500;) {
+    size = sizes[random(sizes.length)]!;
+    let block = pool.tryAllocate(size);
+    if (block === undefined) {
+      shares.push(live.reduce((sum, { size }) => sum + size, 0) / (8 << 20));
+    }
+    while (block === undefined) {
+      live.splice(random(live.length), 1)[0]!.free();
+      block = pool.tryAllocate(size);
+    }
+    live.push(block);
+  }
+  const usable = shares.sort((a, b) => a - b)[shares.length >> 1]!;
+  assert(usable >= 0.85, `${usable} of the pool was in use`);
+});
+
 test("MemoryPool.allocate() aligns addresses", { skip }, () => {
   using map = sharedMemory(1 << 18);
   const pool = new MemoryPool(map, { blockSize: 24, byteOffset: 8 });

@@ -188,10 +188,10 @@ export class Blocks {
   }
 
   #findRun(words: Int32Array, owner: number, count: number, places: Places): number {
-    for (let from = 0;;) {
-      const index = findRun(words, this.memory.geometry, count, places, from);
+    for (;;) {
+      const index = findRun(words, this.memory.geometry, count, places);
+      // If it was not free, one more bit of the index is right now.
       if (index === -1 || this.#claimRun(words, index, count, owner)) return index;
-      from = index; // one of its bits is right now
     }
   }
 

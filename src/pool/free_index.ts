@@ -3,6 +3,11 @@ import { type Geometry, OWNER_MASK } from "./layout.ts";
 
 const FULL = -1;
 
+/** Runs that fit and are compared: more of them make a pool no fuller. */
+const COMPARED = 8;
+/** Blocks beyond those wanted up to which a run is measured. */
+const MEASURED = 1 << 15;
+
 /** The place of the lowest bit that is set. */
 function lowestBit(word: number): number {
   return 31 - Math.clz32(word & -word);
@@ -44,23 +49,34 @@ export interface Places {
   readonly step: number;
 }
 
-/** The first run of blocks that look free, from a place on, or -1. */
+/**
+ * A run of blocks that look free, or -1: the shortest of the first few that fit, so that long ones stay long.
+ * One that is much too long, such as what nobody has used yet, is not measured, and is the last one looked at.
+ */
 export function findRun(
   words: Int32Array,
   geometry: Geometry,
   count: number,
   { first, step }: Places,
-  from: number = 0,
 ): number {
-  for (let at = from;;) {
+  const longest = count + MEASURED;
+  let best = -1;
+  let least = longest + 1;
+  for (let at = 0, seen = 0; seen < COMPARED;) {
     at = nextFree(words, geometry, at);
-    if (at === -1) return -1;
+    if (at === -1) break;
     at = first + Math.max(Math.ceil((at - first) / step), 0) * step;
-    if (at + count > geometry.blocks) return -1;
-    const taken = nextTaken(words, geometry, at, at + count);
-    if (taken === at + count) return at;
-    at = taken + 1;
+    if (at + count > geometry.blocks) break;
+    const end = nextTaken(words, geometry, at, Math.min(at + longest, geometry.blocks));
+    const length = end - at;
+    if (length >= count) {
+      seen++;
+      if (length < least) [best, least] = [at, length];
+      if (length === count || length === longest) break;
+    }
+    at = end + 1;
   }
+  return best;
 }
 
 /** Notes that a block is taken. */
