@@ -32,6 +32,7 @@ import {
   firstReason,
   mappingsOf,
   pattern,
+  skipOnWindows,
   skipOutsideDeno,
   skipWithoutChildren,
   skipWithoutProc,
@@ -777,6 +778,29 @@ describe("Journal.verify()", () => {
     assertEquals({ ...reader.verify(), bytes: 0 }, report);
     reader.close();
   });
+
+  for (const mode of ["r", "a+"] as const) {
+    test(`of a file that was cut tells so, and the journal (${mode}) goes on once it is whole`, {
+      skip: skipOnWindows, // which does not cut mapped files
+    }, () => {
+      using dir = tempDir();
+      const file = dir.file("log");
+      using writer = open(file);
+      fill(writer, 30);
+      using reader = open(file, { mode: "r" });
+      const journal = mode === "r" ? reader : writer;
+      const whole = fs.readFileSync(file);
+      fs.truncateSync(file, 0);
+      const { ok, damage } = journal.verify();
+      assertEquals([ok, damage?.sequence, damage?.path, damage?.offset], [false, 0, file, 0]);
+      assert(damage?.reason.includes("it has 0 bytes"), damage?.reason);
+      fs.writeFileSync(file, whole);
+      assertEquals(journal.verify().ok, true);
+      assertEquals(texts(journal).length, 30);
+      assertEquals(writer.append("on"), 30);
+      assertEquals(texts(journal).length, 31);
+    });
+  }
 
   test("notices flipped bits, in a journal of 1,000 records", () => {
     const { bits, detected } = flipBits(1000, { stride: 101 });

@@ -4,6 +4,7 @@ import type { Readable } from "./cursor.ts";
 import { HEADER_LENGTH } from "./layout.ts";
 import { oddWords, published, writerOf } from "./live.ts";
 import { openIfThere, segmentNumbers, walkToEnd } from "./recovery.ts";
+import type { SegmentFile, Storage } from "./storage.ts";
 
 /** Where a journal is not what was written. */
 export interface JournalDamage {
@@ -46,20 +47,24 @@ interface Seen {
 
 /** Looks at all segments that count. @param writing Whether this process is the writer. */
 export function verifyJournal(journal: Readable, writing: boolean): JournalReport {
-  const { storage, control } = journal;
-  const before = published(control);
-  const clean = writing || writerOf(control) === 0;
+  const { storage } = journal;
   const seen: Seen = {
     records: 0,
     bytes: 0,
     sequence: undefined,
     at: { number: 0, offset: 0 },
   };
-  const reason = findDamage(journal, clean, seen) ??
-    // Not if a writer has come in the meantime.
-    (clean && before !== seen.sequence && published(control) === before
-      ? `the header counts ${before} records`
-      : undefined);
+  let clean = writing;
+  const look = (control: SegmentFile): string | undefined => {
+    clean ||= writerOf(control) === 0;
+    const before = published(control);
+    return findDamage(journal, control, clean, seen) ??
+      // Not if a writer has come in the meantime.
+      (clean && before !== seen.sequence && published(control) === before
+        ? `the header counts ${before} records`
+        : undefined);
+  };
+  const reason = withHeader(storage, look);
   return {
     ok: reason === undefined,
     records: seen.records,
@@ -74,44 +79,65 @@ export function verifyJournal(journal: Readable, writing: boolean): JournalRepor
   };
 }
 
-/** Walks through everything; says what is wrong where it had to stop. */
-function findDamage(journal: Readable, clean: boolean, seen: Seen): string | undefined {
-  const { storage, control, identity } = journal;
+/**
+ * What a look finds wrong. It has a map of its own: one that has touched a page that is gone does not get it
+ * back when the file is whole again, and the journal is to go on then.
+ */
+function withHeader(
+  storage: Storage,
+  look: (control: SegmentFile) => string | undefined,
+): string | undefined {
   try {
-    for (const number of segmentNumbers(storage, control)) {
-      const here = { number, offset: 0 };
-      const segment = openIfThere(storage, number, identity);
-      if (segment === undefined) { // removed just now
-        seen.sequence = undefined;
-        continue;
-      }
-      try {
-        const { header, file } = segment;
-        seen.sequence ??= header.first;
-        if (header.first !== seen.sequence) {
-          return `no valid record, and the next segment starts at record ${header.first}`;
-        }
-        seen.at = here;
-        const odd = oddWords(file, number);
-        if (odd !== undefined) return odd;
-        const walk = walkToEnd(segment);
-        seen.records += walk.sequence - header.first;
-        seen.bytes += walk.position - HEADER_LENGTH;
-        seen.sequence = walk.sequence;
-        here.offset = walk.position;
-        // Where somebody may be writing, what follows may be a record that is not complete yet.
-        const complete = clean || storage.list().includes(number + 1);
-        const traces = complete ? walk.traces() : 0;
-        if (traces > 0) return `no valid record, but ${traces} bytes that are not zero`;
-      } finally {
-        segment.file.close();
-      }
+    const control = storage.open(0, false);
+    try {
+      return look(control);
+    } finally {
+      control.close();
     }
-    return walkedTooShort(journal, seen);
   } catch (error) {
     if (error instanceof MMapError) return error.message;
     throw error;
   }
+}
+
+/** Walks through everything; says what is wrong where it had to stop. */
+function findDamage(
+  journal: Readable,
+  control: SegmentFile,
+  clean: boolean,
+  seen: Seen,
+): string | undefined {
+  const { storage, identity } = journal;
+  for (const number of segmentNumbers(storage, control)) {
+    const here = { number, offset: 0 };
+    const segment = openIfThere(storage, number, identity);
+    if (segment === undefined) { // removed just now
+      seen.sequence = undefined;
+      continue;
+    }
+    try {
+      const { header, file } = segment;
+      seen.sequence ??= header.first;
+      if (header.first !== seen.sequence) {
+        return `no valid record, and the next segment starts at record ${header.first}`;
+      }
+      seen.at = here;
+      const odd = oddWords(file, number);
+      if (odd !== undefined) return odd;
+      const walk = walkToEnd(segment);
+      seen.records += walk.sequence - header.first;
+      seen.bytes += walk.position - HEADER_LENGTH;
+      seen.sequence = walk.sequence;
+      here.offset = walk.position;
+      // Where somebody may be writing, what follows may be a record that is not complete yet.
+      const complete = clean || storage.list().includes(number + 1);
+      const traces = complete ? walk.traces() : 0;
+      if (traces > 0) return `no valid record, but ${traces} bytes that are not zero`;
+    } finally {
+      segment.file.close();
+    }
+  }
+  return walkedTooShort(journal, seen);
 }
 
 /** Whether records are missing that were readable. */
