@@ -223,6 +223,8 @@ export interface FixtureOptions {
   readonly permissions?: readonly string[];
   /** A command that runs the command, such as `["prlimit", "--nofile=64"]`. */
   readonly prefix?: readonly string[];
+  /** Variables of its environment, beside those of this process. */
+  readonly variables?: Readonly<Record<string, string>>;
   /** Default 60. */
   readonly seconds?: number;
 }
@@ -237,7 +239,7 @@ export interface Ended {
 
 /** Runs a program of `tests/fixtures` under the running runtime, with `gc` exposed, to its end. */
 export function runFixture(name: string, options: FixtureOptions = {}): Promise<Ended> {
-  const { args = [], permissions = ["-A"], prefix = [], seconds = 60 } = options;
+  const { args = [], permissions = ["-A"], prefix = [], variables, seconds = 60 } = options;
   const script = fileURLToPath(new URL(`./fixtures/${name}`, import.meta.url));
   // No configuration: a fixture imports the library by its path, and nothing else.
   const runtimeArguments = {
@@ -256,7 +258,7 @@ export function runFixture(name: string, options: FixtureOptions = {}): Promise<
   const { NODE_TEST_CONTEXT: _, ...env } = process.env;
   return new Promise((resolve, reject) => {
     const child = spawn(command, rest, {
-      env: { ...env, NO_COLOR: "1" },
+      env: { ...env, ...variables, NO_COLOR: "1" },
       stdio: ["ignore", "pipe", "pipe"],
     });
     const output = { stdout: "", stderr: "" };

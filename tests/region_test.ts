@@ -259,7 +259,7 @@ test("createRegion() without a backend asks the environment, which must know one
   const run = (value?: string) =>
     fixtureResult<unknown>("region_environment.ts", {
       permissions: ["--allow-ffi", "--allow-env=MMAN_BACKEND"],
-      prefix: value === undefined ? [] : ["env", `MMAN_BACKEND=${value}`],
+      variables: value === undefined ? {} : { MMAN_BACKEND: value },
     });
   assertEquals(await run(), { mapped: true, buffer: "plain" });
   assertEquals(await run(""), { mapped: true, buffer: "plain" });
@@ -274,7 +274,7 @@ test("createRegion() in Deno without --allow-env takes the variable as not set",
 }, async () => {
   const result = await fixtureResult<unknown>("region_environment.ts", {
     permissions: ["--allow-ffi"],
-    prefix: ["env", "MMAN_BACKEND=heap"],
+    variables: { MMAN_BACKEND: "heap" },
   });
   assertEquals(result, { mapped: true, buffer: "plain" });
 });
@@ -284,7 +284,7 @@ test("createRegion() asks for no permission for the heap", {
 }, async () => {
   const result = await fixtureResult<unknown>("region_environment.ts", {
     permissions: ["--allow-env=MMAN_BACKEND"],
-    prefix: ["env", "MMAN_BACKEND=heap"],
+    variables: { MMAN_BACKEND: "heap" },
   });
   assertStrictEquals((result as { mapped: boolean }).mapped, false);
 });

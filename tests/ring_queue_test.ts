@@ -345,8 +345,8 @@ describe("MessageQueue places", { skip }, () => {
 
   test("a name", { skip: platform().openNamed === undefined && "needs named memory" }, () => {
     const name = `mman-queue-${process.pid}`;
-    using queue = MessageQueue.create({ name }, { capacity: 1 << 16 });
     try {
+      using queue = MessageQueue.create({ name }, { capacity: 1 << 16 });
       using other = MessageQueue.open({ name });
       other.tryWrite("by name");
       assertEquals(drain(queue), ["1 by name"]);

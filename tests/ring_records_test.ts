@@ -13,6 +13,7 @@ import {
   assertRefused,
   fileBytes,
   firstReason,
+  skipOnWindows,
   skipWithoutChildren,
   tempDir,
   utf8,
@@ -268,7 +269,8 @@ describe("RecordRing.create()", () => {
     assert(!fs.existsSync(file));
   });
 
-  test("leaves the old file to those who have it open", () => {
+  // Windows keeps a mapped file where it is: there it is not replaced.
+  test("leaves the old file to those who have it open", { skip: skipOnWindows }, () => {
     using dir = tempDir();
     const file = dir.file("ring");
     filled(file, 3, 2).close();

@@ -119,14 +119,15 @@ export class RecordRing implements Disposable, Iterable<Uint8Array<ArrayBuffer>>
 
   /**
    * Makes an empty ring in a new file, and opens it for writing. A file that is there is replaced if it is
-   * empty, or a ring of the same size that nobody writes: its readers keep the old one.
+   * empty, or a ring of the same size that nobody writes: its readers keep the old one. On Windows it is not
+   * replaced while anybody has it open.
    *
    * @param path A path or a `file:` URL.
    * @param options How many records of which size.
    * @throws {MMapInvalidParameterError} If an option is wrong.
    * @throws {MMapError} If the file cannot be made; `code` says why. `EEXIST`: there is a file that is
    * not empty, and no ring of this capacity and record size, or one that has been written by somebody who
-   * has it open still.
+   * has it open still. `EBUSY`: on Windows, it is open.
    */
   static create(path: string | URL, options: RecordRingOptions): RecordRing {
     checkOptionKeys("RecordRing.create", options, ["capacity", "recordSize"]);
