@@ -37,7 +37,7 @@ const TIMES = smoke
   : {
     throughput: 5_000_000,
     latency: 200_000,
-    parked: 300,
+    parked: 10_000, // of which engines compile the way to and from the kernel after some thousand
     records: 2_000_000,
     python: 300_000,
     others: 200_000,

@@ -50,7 +50,10 @@ async function examples(): Promise<string[]> {
   return (await Promise.all([scripts, ...programs])).flat();
 }
 
-/** What fails under Wine: Bun for Windows crashes in it, and why is not known yet. */
+/**
+ * What fails under Wine: without a fault guard a column reads pages that were protected meanwhile, and the
+ * process ends.
+ */
 const NOT_GREEN_ON_WINDOWS = ["/reentrancy_test"];
 
 /**
