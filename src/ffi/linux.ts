@@ -4,7 +4,7 @@ import { type Guard, installGuard } from "../guard/guard.ts";
 import { errnoName } from "./errno.ts";
 import { guardRefusal } from "./guard_refusal.ts";
 import { checkedCopies } from "./checked_copies.ts";
-import { nativeCalls, openNative } from "./linux_native.ts";
+import { type NativeCalls, nativeCalls, openNative } from "./linux_native.ts";
 import { namedPath, openNamed } from "./linux_named.ts";
 import { readStats } from "./linux_stats.ts";
 import {
@@ -84,8 +84,37 @@ export const linuxConstants: Constants = {
 /** The bits above are the size of a huge page (`MAP_HUGE_SHIFT`), free for every value. */
 const HUGE_PAGE_SIZE_BITS = 0x3f << 26;
 
-const symbols = {
-  ...posixSymbols,
+const { memchr, memmem, memcmp, memset, memmove, sysconf, ...posixSystemCalls } = posixSymbols;
+
+/** What only libc has. */
+const libcSymbols = {
+  memchr,
+  memmem,
+  memcmp,
+  memset,
+  memmove,
+  sysconf,
+  /** {@link https://man7.org/linux/man-pages/man3/getauxval.3.html | getauxval(3)} */
+  getauxval: {
+    parameters: [
+      "usize", // unsigned long type
+    ],
+    result: "usize", // unsigned long: the value, or 0
+  },
+  /** {@link https://man7.org/linux/man-pages/man3/posix_fallocate.3.html | posix_fallocate(3)} */
+  posix_fallocate: {
+    parameters: [
+      "i32", // int fd
+      "i64", // off_t offset
+      "i64", // off_t len
+    ],
+    result: "i32", // int: 0 or an error number; errno is not set
+  },
+} as const;
+
+/** System calls by way of libc, where our own machine code cannot make them: each costs time to bind. */
+const systemCallSymbols = {
+  ...posixSystemCalls,
   /** {@link https://man7.org/linux/man-pages/man3/errno.3.html | errno(3)} */
   __errno_location: {
     parameters: [],
@@ -108,13 +137,6 @@ const symbols = {
       "buffer", // struct statx *statxbuf
     ],
     result: "isize", // long: 0, or -1 and errno
-  },
-  /** {@link https://man7.org/linux/man-pages/man3/getauxval.3.html | getauxval(3)} */
-  getauxval: {
-    parameters: [
-      "usize", // unsigned long type
-    ],
-    result: "usize", // unsigned long: the value, or 0
   },
   /** {@link https://man7.org/linux/man-pages/man2/fcntl.2.html | fcntl(2)}; variadic, harmless on Linux */
   fcntl: {
@@ -188,15 +210,6 @@ const symbols = {
     ],
     result: "i32", // int: 0, or -1 and errno
   },
-  /** {@link https://man7.org/linux/man-pages/man3/posix_fallocate.3.html | posix_fallocate(3)} */
-  posix_fallocate: {
-    parameters: [
-      "i32", // int fd
-      "i64", // off_t offset
-      "i64", // off_t len
-    ],
-    result: "i32", // int: 0 or an error number; errno is not set
-  },
   /** {@link https://man7.org/linux/man-pages/man2/fallocate.2.html | fallocate(2)} */
   fallocate: {
     parameters: [
@@ -219,9 +232,9 @@ const symbols = {
 
 /** The calls that may take long, for other threads. */
 const slowSymbols = {
-  madvise: symbols.madvise,
-  msync: symbols.msync,
-  posix_fallocate: symbols.posix_fallocate,
+  madvise: systemCallSymbols.madvise,
+  msync: systemCallSymbols.msync,
+  posix_fallocate: libcSymbols.posix_fallocate,
 } as const;
 
 const _SC_PAGESIZE = 30;
@@ -261,15 +274,21 @@ export const linuxLibraries: readonly string[] = [
   "libc.musl-aarch64.so.1",
 ];
 
+/** The calls over libc. */
+function libcCalls(runtime: Runtime, library: string): NativeCalls {
+  const { __errno_location, ...calls } = runtime.dlopen(library, systemCallSymbols);
+  return { ...calls, errno: errnoReader(runtime, BigInt(__errno_location())) } as NativeCalls;
+}
+
 /** Opens libc. @throws {Error} The runtime's own error if it cannot be opened. */
 export function openLinux(runtime: Runtime): Platform {
-  const { library, functions } = dlopenFirst(runtime, linuxLibraries, symbols);
+  const { library, functions } = dlopenFirst(runtime, linuxLibraries, libcSymbols);
   const native = openNative(runtime, [library]);
-  const exact = native && nativeCalls(native, runtime);
   // errno may change between a call and its reading, when the engine collects garbage: then 1 of
   // millions is wrong. The kernel's own result cannot.
-  const libc = { ...functions, ...exact };
-  const errno = exact?.errno ?? errnoReader(runtime, BigInt(functions.__errno_location()));
+  const systemCalls = native ? nativeCalls(native, runtime) : libcCalls(runtime, library);
+  const libc = { ...functions, ...systemCalls };
+  const { errno } = systemCalls;
   const check = checker(errno);
   const statx = new Uint8Array(STATX_LENGTH);
   const statxFields = new DataView(statx.buffer);

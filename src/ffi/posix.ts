@@ -309,7 +309,9 @@ const LOCK_EX = 2;
 const LOCK_NB = 4;
 
 /** libc's memory functions, with offsets instead of addresses as results. */
-export function posixMemory(libc: Functions<typeof posixSymbols>): MemoryFunctions {
+export function posixMemory(
+  libc: Pick<Functions<typeof posixSymbols>, "memchr" | "memmem" | "memcmp" | "memset" | "memmove">,
+): MemoryFunctions {
   const offset = (found: number | bigint, address: bigint): number =>
     found === 0 || found === 0n ? -1 : Number(BigInt(found) - address);
   const memmem = (address: bigint, length: number, needle: Uint8Array): number =>

@@ -119,8 +119,9 @@ export class RecordArray<F = RecordFields> {
    * ```
    */
   at(index: number): RecordView<F> {
+    if (typeof index === "number") this.#chosen.choose(index);
     // A symbol could not even be compared, and an object would be asked for its value.
-    this.#chosen.choose(typeof index === "number" ? index : NaN);
+    else this.#chosen.choose(NaN);
     return this.#view;
   }
 

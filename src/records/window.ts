@@ -53,6 +53,7 @@ export function windowOver(
 export class Window {
   readonly map: MemoryMap;
   readonly #mapping: Mapping;
+  readonly #asked = new Int32Array(1);
   readonly byteOffset: number;
   readonly stride: number;
   readonly length: number;
@@ -145,6 +146,13 @@ export class Window {
 
   /** Whether a page of the map was replaced, as it was when the map was last written to. */
   get touched(): boolean {
+    return this.#mapping.touched[0] !== 0;
+  }
+
+  /** Whether a page of the map was replaced, as it is now. */
+  get replaced(): boolean {
+    // Engines keep no element of a typed array over a store to one, as they could over a loop without.
+    this.#asked[0] = 1;
     return this.#mapping.touched[0] !== 0;
   }
 
