@@ -217,7 +217,8 @@ function weightOf(key: string | symbol, weight: number): number {
 /** Arguments of the kinds; those at the end may be left out. */
 function argumentsOf(kinds: readonly Kind[], from: Source): Shown[] {
   const { dice } = from;
-  const wanted = dice.chance(0.25) ? dice.between(0, kinds.length) : kinds.length;
+  const least = kinds.findLastIndex(({ isNeeded }) => isNeeded === true) + 1;
+  const wanted = dice.chance(0.25) ? dice.between(least, kinds.length) : kinds.length;
   return kinds.slice(0, wanted).map((kind) => kind(from));
 }
 

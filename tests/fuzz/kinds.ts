@@ -3,7 +3,7 @@ import fs from "node:fs";
 import { pathToFileURL } from "node:url";
 import * as mman from "../../mod.ts";
 import { HOSTILE_NUMBERS, options, orHostile } from "./hostile.ts";
-import { anyOf, type Kind, oneOf, plain, type Source } from "./shown.ts";
+import { anyOf, type Kind, needed, oneOf, plain, type Source } from "./shown.ts";
 
 const PAGE = 4096;
 
@@ -134,6 +134,9 @@ export const descriptor: Kind = orHostile((from) => {
 
 /** Milliseconds that a call may wait: short, because nobody will end the wait. */
 export const milliseconds: Kind = oneOf(0, 0, 1, 5, -1, NaN, "5", undefined, null, 0.5);
+
+/** As {@link milliseconds}, where leaving it out is to wait without end. */
+export const patience: Kind = needed(oneOf(0, 0, 0, 1, 1, 3, 0.5, -1, NaN, "5", null, 1n));
 
 /** Options of operations that can be aborted. */
 export const signal: Kind = orHostile((from) => {

@@ -18,7 +18,16 @@ export interface Source {
 }
 
 /** Makes an argument. */
-export type Kind<T = unknown> = (from: Source) => Shown<T>;
+export interface Kind<T = unknown> {
+  (from: Source): Shown<T>;
+  /** Whether it may not be left out. */
+  readonly isNeeded?: boolean;
+}
+
+/** An argument that is never left out, such as the end of a wait. */
+export function needed<T>(kind: Kind<T>): Kind<T> {
+  return Object.assign((from: Source) => kind(from), { isNeeded: true });
+}
 
 /** A value that says itself what it is. */
 export function plain<T>(value: T): Shown<T> {

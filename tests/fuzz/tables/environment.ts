@@ -6,12 +6,14 @@ import { Worker } from "node:worker_threads";
 import { type MapHandle, MemoryMap } from "../../../mod.ts";
 import { collectNow, resizeFile } from "../hostile.ts";
 import { filePath } from "../kinds.ts";
-import { type Kind, oneOf, type Source } from "../shown.ts";
+import { type Kind, needed, oneOf, type Source } from "../shown.ts";
 import { type AnyTable, classTable, functionTable } from "../table.ts";
 import type { World } from "../world.ts";
 
 const world: Kind<World> = ({ world }) => ({ value: world, text: "world" });
-const size = oneOf(0, 1, 4095, 4096, 10_000, 65_536, 1 << 20);
+// These calls are the system's: they get all that they need.
+const path = needed(filePath);
+const size = needed(oneOf(0, 1, 4095, 4096, 10_000, 65_536, 1 << 20));
 
 /** Another process gives the file another size, while this one goes on. */
 function resizeElsewhere(world: World, file: string, size: number): void {
@@ -32,11 +34,11 @@ const files = functionTable({
     read: (file: string) => void (fs.existsSync(file) && fs.readFileSync(file)),
   },
   functions: {
-    resizeFile: [filePath, size],
-    resizeElsewhere: [world, filePath, size],
-    unlink: [filePath],
-    write: [filePath, size],
-    read: [filePath],
+    resizeFile: [path, size],
+    resizeElsewhere: [world, path, size],
+    unlink: [path],
+    write: [path, size],
+    read: [path],
   },
 });
 

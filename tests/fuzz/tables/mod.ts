@@ -2,9 +2,13 @@
 import type { AnyTable } from "../table.ts";
 import { cursorTables } from "./cursor.ts";
 import { environmentTables } from "./environment.ts";
+import { guardTables } from "./guard.ts";
 import { memoryMapTables } from "./memory_map.ts";
 import { ndarrayTables } from "./ndarray.ts";
+import { namedTables } from "./named.ts";
 import { recordTables } from "./records.ts";
+import { regionTables } from "./region.ts";
+import { syncTables } from "./sync.ts";
 import { viewTables } from "./views.ts";
 
 /** All tables. */
@@ -14,5 +18,9 @@ export const tables: readonly AnyTable[] = [
   ...recordTables,
   ...ndarrayTables,
   ...viewTables,
+  ...syncTables,
+  ...regionTables,
+  ...guardTables,
+  ...namedTables,
   ...environmentTables,
 ];

@@ -98,7 +98,10 @@ const arrays = classTable<RecordArray<RecordFields>>({
   actions: {
     getField: {
       takes: [index, fieldName],
-      run: (array, at, name) => (array.at(at) as Record<string, unknown>)[name],
+      run: (array, at, name) => {
+        const view = array.at(at) as Record<string, unknown>;
+        return typeof name === "string" ? view[name] : undefined; // others the engine converts
+      },
     },
     setField: {
       takes: [index, fieldName, value],

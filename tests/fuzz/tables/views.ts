@@ -89,7 +89,8 @@ const views = engineTable<View>({
     },
     giveAway: { takes: [oneOf("transfer", "shorter", "clone")], run: giveAway },
   },
-  allows: isEngines,
+  allows: (error) =>
+    isEngines(error) || (error instanceof DOMException && error.name === "DataCloneError"),
 });
 
 /** The tables of this file. */
