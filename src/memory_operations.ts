@@ -49,9 +49,18 @@ export function lengthOf(bytes: Uint8Array): number {
   return arrayLength.call(bytes) as number;
 }
 
-/** The true `set` of such a byte array; nothing is to be set in one that is detached. */
-export function setBytes(target: Uint8Array, source: Uint8Array, at: number = 0): void {
-  if (lengthOf(source) > 0) arraySet.call(target, source, at);
+/**
+ * The true `set` of such a byte array; nothing is to be set in one that is detached.
+ *
+ * @param length Its true length, for callers that know it.
+ */
+export function setBytes(
+  target: Uint8Array,
+  source: Uint8Array,
+  at: number = 0,
+  length: number = lengthOf(source),
+): void {
+  if (length > 0) arraySet.call(target, source, at);
 }
 
 /** A byte array as it is, for {@link lengthOf} and {@link setBytes} only; else {@link asBytes}. */

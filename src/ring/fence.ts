@@ -1,4 +1,5 @@
-/** Order between plain loads of memory that is read only, and that nobody may write to. */
+/** Order between plain loads of memory that is read only, and that nobody may write to; and between stores. */
+import { host } from "../ffi/runtime.ts";
 
 const own = new Int32Array(new SharedArrayBuffer(4));
 
@@ -12,4 +13,24 @@ const own = new Int32Array(new SharedArrayBuffer(4));
 export function loadFence(): void {
   Atomics.store(own, 0, 0);
   Atomics.load(own, 0);
+}
+
+/** Whether the processor shows stores to others in the order in which they were made. */
+const keepsStores = host().arch === "x64";
+
+/**
+ * Stores a word after all that was stored before this call, and before all that is stored after it.
+ *
+ * Engines do not move stores across a call that writes bytes (`set`, `fill`), and processors of x64 do
+ * not move them across each other. `Atomics.store` would wait there until everything before has
+ * reached the cache, which takes as long as a short write. Elsewhere it orders what comes before, and
+ * the load what comes after.
+ */
+export function storeInOrder(words: Int32Array, index: number, value: number): void {
+  if (keepsStores) {
+    words[index] = value;
+  } else {
+    Atomics.store(words, index, value);
+    Atomics.load(words, index);
+  }
 }

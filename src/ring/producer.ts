@@ -72,7 +72,7 @@ export class Producer {
   /** Writes a message of a length that is known to be true; false if there is no room. */
   tryWrite(message: Uint8Array, length: number, type: number): boolean {
     if (!this.claim(length)) return false;
-    setBytes(this.#bytes, message, this.#at + BYTES_OFFSET);
+    setBytes(this.#bytes, message, this.#at + BYTES_OFFSET, length);
     this.commit(length, type);
     return true;
   }

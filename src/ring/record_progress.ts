@@ -1,6 +1,6 @@
 /** How far the writer of a RecordRing is, as a reader in any process sees it. */
 import { MMapInvalidParameterError } from "../errors.ts";
-import { loadFence } from "./fence.ts";
+import { loadFence, storeInOrder } from "./fence.ts";
 import { WORD } from "./header.ts";
 import {
   COUNT_OFFSET,
@@ -129,9 +129,8 @@ export class CountedProgress implements Progress {
   /** Announces a write, before its first byte, after which there are so many. */
   start(total: number): void {
     const words = this.#words;
-    if (total % this.#half === 0) Atomics.store(words, this.#epoch, total / this.#half);
-    Atomics.store(words, this.#started, total % (2 * this.#half));
-    Atomics.load(words, this.#started); // keeps the bytes behind the announcement
+    if (total % this.#half === 0) storeInOrder(words, this.#epoch, total / this.#half);
+    storeInOrder(words, this.#started, total % (2 * this.#half));
   }
 
   /** Takes over what counter and header say, if they go together. */

@@ -11,7 +11,7 @@ import { pathOf } from "../file.ts";
 import type { Mapping } from "../mapping.ts";
 import { mappingOf, MemoryMap } from "../memory_map.ts";
 import { asByteArray, lengthOf, setBytes } from "../memory_operations.ts";
-import { loadFence } from "./fence.ts";
+import { loadFence, storeInOrder } from "./fence.ts";
 import {
   hasRingHeader,
   KIND_RECORDS,
@@ -256,14 +256,15 @@ export class RecordRing implements Disposable, Iterable<Uint8Array<ArrayBuffer>>
     const next = place + 1 === capacity ? 0 : place + 1;
     if (stored === capacity) words[COUNT] = capacity - 1; // the oldest is not whole from now on
     this.#counter?.start(++this.#total);
-    setBytes(this.#bytes, bytes, start);
+    setBytes(this.#bytes, bytes, start, length);
     if (length < recordSize) this.#bytes.fill(0, start + length, start + recordSize);
-    Atomics.store(words, POSITION, next);
+    storeInOrder(words, POSITION, next);
     this.#stored = stored === capacity ? capacity : stored + 1;
     if (capacity > 1) words[COUNT] = this.#stored;
-    else Atomics.store(words, COUNT, 1); // nothing else says that the only record is whole
+    else storeInOrder(words, COUNT, 1); // nothing else says that the only record is whole
     this.#next = next;
-    this.#checkFaults("write to", start, recordSize);
+    // Plain, which is fast everywhere: no engine moves it across the call that has written the bytes.
+    if (this.#mapping.touched[0] !== 0) this.#checkFaults("write to", start, recordSize);
   }
 
   /**

@@ -2,13 +2,15 @@
  * The orders that the rings rely on, as pairs of short programs: both run at the same time, again and again,
  * and what they saw is counted. `forbidden` is what must never be seen; the layouts in src/ring say why.
  */
-import { loadFence } from "../../src/ring/fence.ts";
+import { loadFence, storeInOrder } from "../../src/ring/fence.ts";
 
 /** Words of a round: all that the programs of a pair touch, in different cache lines. */
 export const STRIDE = 64;
 const X = 0;
 const Y = 16;
 const Z = 32;
+/** What is written as bytes are: by a call. */
+const one = new Int32Array([1]);
 
 /** A program: works on the words from `at` on, and returns what it saw. */
 export type Program = (words: Int32Array, at: number) => number;
@@ -90,8 +92,23 @@ export const litmusTests: readonly Litmus[] = [
     forbidden: (first, second) => (first === 0) === (second === 0),
   },
   {
-    // RecordRing and Broadcast: the announcement before the bytes, the bytes before the second look.
+    // RecordRing: the announcement before the bytes, the bytes before the second look.
     name: "who copies bytes that are being overwritten sees that a write was begun",
+    first: (words, at) => {
+      storeInOrder(words, at + X, 1);
+      words.set(one, at + Y);
+      return 0;
+    },
+    second: (words, at) => {
+      const bytes = words[at + Y]!;
+      loadFence();
+      return both(bytes, words[at + X]!);
+    },
+    forbidden: (_, second) => second === both(1, 0),
+  },
+  {
+    // Broadcast: the intent before the bytes, the bytes before the second look.
+    name: "who copies bytes that are being overwritten sees that it was intended",
     first: (words, at) => {
       Atomics.store(words, at + X, 1);
       Atomics.load(words, at + X);
@@ -109,14 +126,29 @@ export const litmusTests: readonly Litmus[] = [
     // RecordRing: the bytes before the write position, the write position before the copy.
     name: "who sees a write finished copies the new bytes",
     first: (words, at) => {
-      words[at + X] = 1;
-      Atomics.store(words, at + Y, 1);
+      words.set(one, at + X);
+      storeInOrder(words, at + Y, 1);
       return 0;
     },
     second: (words, at) => {
       const finished = words[at + Y]!;
       loadFence();
       return both(finished, words[at + X]!);
+    },
+    forbidden: (_, second) => second === both(1, 0),
+  },
+  {
+    // RecordRing: the write position before the count, and before the announcement of the next write.
+    name: "who sees what comes after a write sees it finished",
+    first: (words, at) => {
+      storeInOrder(words, at + X, 1);
+      words[at + Y] = 1;
+      return 0;
+    },
+    second: (words, at) => {
+      const next = words[at + Y]!;
+      loadFence();
+      return both(next, words[at + X]!);
     },
     forbidden: (_, second) => second === both(1, 0),
   },
