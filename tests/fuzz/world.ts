@@ -22,6 +22,16 @@ export interface Finding {
   readonly what: string;
 }
 
+/** Something that holds a map of its own. */
+interface Closable extends Disposable {
+  close(): void;
+}
+
+function isClosable(value: unknown): value is Closable {
+  const { close, [Symbol.dispose]: dispose } = Object(value) as Partial<Closable>;
+  return typeof close === "function" && typeof dispose === "function";
+}
+
 /** Everything that calls share. */
 export class World {
   /** What names of shared memory begin with. */
@@ -32,6 +42,8 @@ export class World {
   readonly #pools = new Map<string, (Entry | undefined)[]>();
   /** Every map there was. */
   readonly #maps: WeakRef<MemoryMap>[] = [];
+  /** Everything else that was to be closed. */
+  readonly #closables: WeakRef<Closable>[] = [];
   /** Where maps began, and which: for the report of a leak. */
   readonly #places = new Map<bigint, string>();
   /** What is awaited, and the call that began it. */
@@ -83,7 +95,7 @@ export class World {
       this.#maps.push(new WeakRef(value));
       this.#places.set(value.addr, `${entry.label} of call ${this.call}, ${value.size} bytes`);
       markPrivate(value);
-    }
+    } else if (isClosable(value)) this.#closables.push(new WeakRef(value));
     return entry;
   }
 
@@ -129,6 +141,7 @@ export class World {
     this.call++;
     for (const { controller } of this.#aborts.splice(0)) controller.abort();
     for (const end of this.ends.splice(0)) await end();
+    for (const ref of this.#closables.splice(0)) this.#end(ref.deref());
     for (const { value, label } of this.all("map")) this.#close(value as MemoryMap, label);
     this.#pools.clear();
     const deadline = performance.now() + seconds * 1000;
@@ -160,6 +173,15 @@ export class World {
   /** The map that began at an address, as far as it is known. */
   mapAt(address: bigint): string {
     return this.#places.get(address) ?? "no known map";
+  }
+
+  /** Closes what was not collected: somebody may wait for something there. */
+  #end(closable: Closable | undefined): void {
+    try {
+      closable?.close();
+    } catch (error) {
+      this.judge(error, `close() of a ${closable?.constructor.name} at the end`);
+    }
   }
 
   #close(map: MemoryMap, label: string): void {
