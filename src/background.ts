@@ -91,7 +91,7 @@ export async function prefaultAsync(
   const populate = map.platform.populateAsync;
   await inPieces(
     map,
-    `Cannot prefault ${length} bytes at offset ${offset}`,
+    `Cannot prefault ${show(length)} bytes at offset ${show(offset)}`,
     () => populating(map, offset, length),
     POPULATE_PIECE,
     signal,
@@ -124,7 +124,7 @@ export async function msyncAsync(
 ): Promise<void> {
   await inPieces(
     map,
-    `Cannot flush ${length} bytes at offset ${offset}`,
+    `Cannot flush ${show(length)} bytes at offset ${show(offset)}`,
     () => {
       const pages = map.pagesAround("flush", offset, length);
       map.intact("flush", offset, length, map.platform.constants.PROT_WRITE);

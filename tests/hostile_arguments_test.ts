@@ -18,7 +18,7 @@ import {
 } from "../mod.ts";
 import { platform } from "../src/ffi/host.ts";
 import { SystemCallError } from "../src/ffi/platform.ts";
-import { createNpy, MappedArray } from "../src/ndarray/mod.ts";
+import { createNpy, MappedArray, openNpy } from "../src/ndarray/mod.ts";
 import { defineRecord } from "../src/records/mod.ts";
 import { assertRefused, mappingAt, type Skip, tempDir, utf8 } from "./helpers.ts";
 import { memoryInfo } from "./helpers_paging.ts";
@@ -138,6 +138,24 @@ test("options that are no object are refused, also where a signal is looked for 
     );
     await assertRejects(() => map.prefaultAsync(0, 1, options), MMapInvalidParameterError);
     await assertRejects(() => map.msyncAsync(MS_SYNC, 0, 1, options), MMapInvalidParameterError);
+  }
+});
+
+test("operations that end in a promise refuse ranges that cannot be shown in a message", async () => {
+  using map = MemoryMap.createAnonymous(4096, undefined, MAP_SHARED | MAP_ANONYMOUS);
+  for (const bad of [Symbol("0"), Object.create(null)] as never[]) {
+    await assertRejects(() => map.prefaultAsync(bad), MMapInvalidParameterError);
+    await assertRejects(() => map.prefaultAsync(0, bad), MMapInvalidParameterError);
+    await assertRejects(() => map.msyncAsync(MS_SYNC, bad), MMapInvalidParameterError);
+    await assertRejects(() => map.msyncAsync(MS_SYNC, 0, bad), MMapInvalidParameterError);
+  }
+});
+
+test("arrays refuse a path that cannot be shown in a message", () => {
+  for (const bad of [Symbol("path"), Object.create(null)] as never[]) {
+    assertRefused(() => openNpy(bad), MMapInvalidParameterError, "as a path");
+    assertRefused(() => createNpy(bad, { dtype: "u1", shape: [1] }), MMapInvalidParameterError);
+    assertRefused(() => MappedArray.open(bad, { dtype: "u1" }), MMapInvalidParameterError);
   }
 });
 

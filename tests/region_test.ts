@@ -46,6 +46,16 @@ for (const backend of all) {
     });
   };
 
+  suite("refuses offsets that are no numbers", (region) => {
+    for (const bad of [Symbol("0"), Object.create(null), "0"] as never[]) {
+      assertRefused(() => region.flush(bad), MMapInvalidParameterError);
+      assertRefused(() => region.fill(1, bad), MMapInvalidParameterError);
+      assertRefused(() => region.find("x", bad), MMapInvalidParameterError);
+      assertRefused(() => region.read(1, bad), MMapInvalidParameterError);
+      assertRefused(() => region.readInto(new Uint8Array(1), bad), MMapInvalidParameterError);
+    }
+  });
+
   suite("gives zeros of the size", (region) => {
     assertEquals(region.size, SIZE);
     assertEquals(region.bytes.length, SIZE);

@@ -48,7 +48,7 @@ describe("waitForChange()", { skip }, () => {
       false,
       false,
     ]);
-    for (const value of [0.5, 2 ** 32, NaN, "1", undefined]) {
+    for (const value of [0.5, 2 ** 32, NaN, "1", undefined, Symbol("1"), 1n, Object.create(null)]) {
       assertRefused(
         () => waitForChange(map, 0, value as number, 0),
         MMapInvalidParameterError,

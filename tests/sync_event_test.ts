@@ -85,6 +85,15 @@ describe("Event", { skip }, () => {
   });
 });
 
+describe("Event in the wrong form", { skip }, () => {
+  test("refuses options that are none, or unknown", () => {
+    using map = sharedMemory();
+    for (const bad of [null, 5, "autoReset", { autoreset: true }] as never[]) {
+      assertRefused(() => new Event(map, 0, bad), MMapInvalidParameterError, "of Event");
+    }
+  });
+});
+
 describe("Event between processes", { skip: skipPeers }, () => {
   test("wakes one that is parked", async () => {
     using file = sharedFile();

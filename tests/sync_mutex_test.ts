@@ -446,3 +446,44 @@ describe("Mutex between threads and processes", { skip: skipPeers }, () => {
     assertEquals(await within(30, "the thread", thread.message()), "acquired");
   });
 });
+
+describe("Lock.withLock()", { skip: skipWithoutSync }, () => {
+  class Mistake extends Error {}
+
+  test("refuses what is no function, and takes no lock for it", async () => {
+    using map = sharedMemory();
+    const mutex = new Mutex(map);
+    for (const bad of [undefined, [8], map, {}] as never[]) {
+      assertRefused(() => mutex.withLock(bad), MMapInvalidParameterError, "give a function");
+      await assertRejects(() => mutex.withLockAsync(bad), MMapInvalidParameterError);
+    }
+    assertEquals(mutex.isHeld, false);
+  });
+  test("releases after a result whose then cannot be read", () => {
+    using map = sharedMemory();
+    const mutex = new Mutex(map);
+    const result = {
+      get then() {
+        throw new Mistake();
+      },
+    };
+    assertThrows(() => mutex.withLock(() => result), Mistake);
+    assertEquals(mutex.isHeld, false);
+  });
+  test("throws the function's own error, also where the map was closed under the lock", async () => {
+    const fail = (map: MemoryMap) => (): never => {
+      map.close();
+      throw new Mistake();
+    };
+    const failLater = (map: MemoryMap) => async (): Promise<never> => {
+      await pause(1);
+      return fail(map)();
+    };
+    const maps = Array.from({ length: 4 }, sharedMemory);
+    const [a, b, c, d] = maps.map((map) => new Mutex(map));
+    assertThrows(() => a!.withLock(fail(maps[0]!)), Mistake);
+    await assertRejects(() => b!.withLock(failLater(maps[1]!)), Mistake);
+    await assertRejects(() => c!.withLockAsync(fail(maps[2]!)), Mistake);
+    await assertRejects(() => d!.withLockAsync(failLater(maps[3]!)), Mistake);
+  });
+});

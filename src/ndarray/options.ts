@@ -54,6 +54,7 @@ export function openingArray(path: string | URL, cure: string, open: () => Memor
   try {
     return open();
   } catch (error) {
-    throw explainMissing(`Cannot open ${show(String(path))} as an array`, error, cure);
+    const shown = show(path instanceof URL ? String(path) : path);
+    throw explainMissing(`Cannot open ${shown} as an array`, error, cure);
   }
 }

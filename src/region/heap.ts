@@ -1,5 +1,5 @@
 /** Regions of memory that JavaScript itself allocates: no foreign call, no permission. */
-import { checkInteger, checkRange } from "../check.ts";
+import { bytesFrom, checkInteger, checkRange } from "../check.ts";
 import { MMapAllocationError, MMapClosedError } from "../errors.ts";
 import {
   asByteArray,
@@ -62,7 +62,7 @@ export class HeapRegion implements MemoryRegion {
     return length;
   }
 
-  fill(value: number, offset: number = 0, length: number = this.size - offset): void {
+  fill(value: number, offset: number = 0, length: number = bytesFrom(offset, this.size)): void {
     checkByte(value);
     this.#range("fill", offset, length).fill(value);
   }
@@ -83,7 +83,7 @@ export class HeapRegion implements MemoryRegion {
   }
 
   /** Nothing but the range check: there is no disk behind the heap. */
-  flush(offset: number = 0, length: number = this.size - offset): void {
+  flush(offset: number = 0, length: number = bytesFrom(offset, this.size)): void {
     this.#range("flush", offset, length);
   }
 

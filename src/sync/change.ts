@@ -73,7 +73,9 @@ function addressOf({ mapping, byteOffset }: Change): number {
 }
 
 function checkWord(expected: number): void {
-  if ((expected | 0) === expected || (expected >>> 0) === expected) return;
+  const isWord = typeof expected === "number" &&
+    ((expected | 0) === expected || (expected >>> 0) === expected);
+  if (isWord) return;
   throw new MMapInvalidParameterError(
     `Cannot wait for ${show(expected)} to change: give a whole number of 32 bits`,
   );

@@ -1,4 +1,5 @@
 /** Event: something has happened, or not yet, between threads and processes. */
+import { readOptions } from "../check.ts";
 import type { MemoryMap } from "../memory_map.ts";
 import { EVENT_LENGTH, KIND_EVENT, STATE_OFFSET, WORD } from "./layout.ts";
 import { LockMemory } from "./memory.ts";
@@ -49,12 +50,12 @@ export class Event {
    * @param byteOffset A multiple of 8, better of 64. Default 0.
    * @param options Whether it resets itself, the same for all users.
    * @throws {MMapInvalidParameterError} If the map is private, the place misaligned or not in the map,
-   * or something else is there.
+   * something else is there, or an option is unknown.
    * @throws {MMapProtectionError} If the map cannot be written.
    * @throws {MMapClosedError} If the map is closed.
    */
   constructor(map: MemoryMap, byteOffset: number = 0, options: EventOptions = {}) {
-    this.#autoReset = options.autoReset === true;
+    this.#autoReset = readOptions("Event", options, ["autoReset"]).autoReset === true;
     const parameter = this.#autoReset ? 1 : 0;
     this.#memory = LockMemory.at(map, byteOffset, EVENT_LENGTH, KIND_EVENT, parameter);
   }

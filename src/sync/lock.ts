@@ -1,5 +1,6 @@
 /** What everything that can be held and released has in common: guards, `using`, functions under the lock. */
-import { MMapError } from "../errors.ts";
+import { show } from "../check.ts";
+import { MMapError, MMapInvalidParameterError } from "../errors.ts";
 import type { LockOutcome, Taken } from "./owners.ts";
 
 export type { LockOutcome, Taken } from "./owners.ts";
@@ -77,10 +78,11 @@ export abstract class Lock {
    * @param fn Gets `"recovered"` if the last owner died holding the lock.
    * @param timeoutMs Milliseconds. Default: without end.
    * @returns What the function returns.
+   * @throws {MMapInvalidParameterError} If it is no function.
    * @throws {MMapError} With code `ETIMEDOUT` if the time is over.
    */
   withLock<T>(fn: (outcome: Taken) => T, timeoutMs: number = Infinity): T {
-    return runHeld(this.hold(timeoutMs), fn);
+    return runHeld(() => this.hold(timeoutMs), fn);
   }
 
   /**
@@ -89,14 +91,16 @@ export abstract class Lock {
    * @param fn Gets `"recovered"` if the last owner died holding the lock.
    * @param timeoutMs Milliseconds. Default: without end.
    * @returns What the function returns.
+   * @throws {MMapInvalidParameterError} If it is no function.
    * @throws {MMapError} With code `ETIMEDOUT` if the time is over. The promise is rejected.
    */
   async withLockAsync<T>(
     fn: (outcome: Taken) => T | PromiseLike<T>,
     timeoutMs: number = Infinity,
   ): Promise<T> {
-    using held = await this.holdAsync(timeoutMs);
-    return await fn(held.outcome);
+    checkTask(fn);
+    const held = await this.holdAsync(timeoutMs);
+    return await runHeld(() => held, fn);
   }
 
   #held(outcome: LockOutcome, timeoutMs: number): Held {
@@ -123,18 +127,39 @@ export function heldUntil(outcome: LockOutcome, timeoutMs: number, release: () =
   };
 }
 
-/** Runs a function and releases: at once, or when the promise that it returned is settled. */
-export function runHeld<T>(held: Held, fn: (outcome: Taken) => T): T {
+/**
+ * Runs a function and releases: at once, or when the promise that it returned is settled. An error of the
+ * function's is thrown as it is, whatever becomes of the lock.
+ */
+export function runHeld<T>(hold: () => Held, fn: (outcome: Taken) => T): T {
+  checkTask(fn);
+  const held = hold();
+  const release = (): void => held[Symbol.dispose]();
+  const failed = (error: unknown): never => {
+    try {
+      release();
+    } catch {
+      // The map is closed, say: the function's own error comes first.
+    }
+    throw error;
+  };
+  let later: Promise<unknown> | undefined;
   let result: T;
   try {
     result = fn(held.outcome);
+    if (typeof (result as { then?: unknown } | null | undefined)?.then === "function") {
+      later = Promise.resolve(result);
+    }
   } catch (error) {
-    held[Symbol.dispose]();
-    throw error;
+    return failed(error);
   }
-  if (typeof (result as { then?: unknown } | null | undefined)?.then === "function") {
-    return Promise.resolve(result).finally(() => held[Symbol.dispose]()) as T;
-  }
-  held[Symbol.dispose]();
+  if (later !== undefined) return later.then((value) => (release(), value), failed) as T;
+  release();
   return result;
+}
+
+/** Throws unless it is a function: before the lock is taken. */
+function checkTask(fn: unknown): void {
+  if (typeof fn === "function") return;
+  throw new MMapInvalidParameterError(`Cannot run ${show(fn)} under a lock: give a function`);
 }

@@ -168,10 +168,11 @@ export class Semaphore implements Disposable {
    * @param fn Gets `"recovered"` if the last owner of the permit died holding it.
    * @param timeoutMs Milliseconds. Default: without end.
    * @returns What the function returns.
+   * @throws {MMapInvalidParameterError} If it is no function.
    * @throws {MMapError} With code `ETIMEDOUT` if the time is over.
    */
   withPermit<T>(fn: (outcome: Taken) => T, timeoutMs: number = Infinity): T {
-    return runHeld(this.hold(timeoutMs), fn);
+    return runHeld(() => this.hold(timeoutMs), fn);
   }
 
   /** Permits that nobody holds now. */

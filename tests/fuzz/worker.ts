@@ -1,7 +1,7 @@
 /** A thread that works on a map of another thread's until it is told to end, or terminated. */
 import process from "node:process";
 import { parentPort, workerData } from "node:worker_threads";
-import { MemoryMap, MMapClosedError } from "../../mod.ts";
+import { MemoryMap } from "../../mod.ts";
 import { random } from "../random.ts";
 import { isAllowed } from "./errors.ts";
 
@@ -11,12 +11,12 @@ const map = attached();
 const views = [map.bytes];
 let ended = false;
 
-/** The map, or another if it was closed before this thread was there. */
+/** The map, or another if it was closed, protected or cut before this thread was there. */
 function attached(): MemoryMap {
   try {
     return MemoryMap.attach(handle);
   } catch (error) {
-    if (!(error instanceof MMapClosedError)) throw error;
+    if (!isAllowed(error)) throw error;
     return MemoryMap.createAnonymous(65_536);
   }
 }

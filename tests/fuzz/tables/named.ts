@@ -3,11 +3,19 @@ import fs from "node:fs";
 import { type Kind, needed, oneOf } from "../shown.ts";
 import { type AnyTable, functionTable } from "../table.ts";
 
-/** Names of the sequence, owned ones, too. */
-const path: Kind<string> = needed(({ world, dice }) => {
-  const value = `/dev/shm/${world.prefix}-${dice.between(0, 5)}${dice.pick(["", "-owned"])}`;
-  return { value, text: value };
-});
+/** Names of the sequence, with something behind them. */
+function pathOf(endings: readonly string[]): Kind<string> {
+  return needed(({ world, dice }) => {
+    const value = `/dev/shm/${world.prefix}-${dice.between(0, 5)}${dice.pick(endings)}`;
+    return { value, text: value };
+  });
+}
+
+/** Owned names, too. */
+const path = pathOf(["", "-owned"]);
+
+/** Names that are taken away at the end, whoever has made them. */
+const lasting = pathOf([""]);
 
 const size = needed(oneOf(0, 1, 4095, 4096, 10_000, 65_536));
 
@@ -39,7 +47,7 @@ const named = functionTable({
     remove: [path],
     write: [path, size],
     forbid: [path],
-    replaceByLink: [path],
+    replaceByLink: [lasting],
   },
 });
 
