@@ -479,7 +479,7 @@ describe("Lock.withLock()", { skip: skipWithoutSync }, () => {
       await pause(1);
       return fail(map)();
     };
-    const maps = Array.from({ length: 4 }, sharedMemory);
+    const maps = Array.from({ length: 4 }, () => sharedMemory());
     const [a, b, c, d] = maps.map((map) => new Mutex(map));
     assertThrows(() => a!.withLock(fail(maps[0]!)), Mistake);
     await assertRejects(() => b!.withLock(failLater(maps[1]!)), Mistake);
