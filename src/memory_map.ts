@@ -1588,6 +1588,11 @@ export class MemoryMap implements Disposable {
  * Keeps all memory of the process from being swapped out
  * ({@link https://man7.org/linux/man-pages/man2/mlockall.2.html | mlockall(2)}). Linux.
  *
+ * **The engine's own memory is locked with the rest, which V8 is not made for:** it gives pages back with
+ * `madvise`, which the kernel refuses for locked pages, and ends the process. Deno 2.9 ends so at its next
+ * collections, Node 26 once a Worker runs with `future`; Bun goes on. In programs that live on, lock each
+ * map with {@link MemoryMap.mlock}.
+ *
  * @param which `current` (default true): what is mapped now; `future` (default false): what will be
  * mapped; `onFault` (default false): each page only once it is touched.
  * @throws {MMapAllocationError} If RLIMIT_MEMLOCK is too small.

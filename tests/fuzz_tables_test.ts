@@ -4,7 +4,10 @@ import { test } from "node:test";
 import type { AnyClassTable, AnyFunctionTable } from "./fuzz/table.ts";
 import { tables } from "./fuzz/tables/mod.ts";
 
-/** Functions that are not called yet: Deno's engine ends when its pages are locked. */
+/**
+ * Functions that are not called, as their docs say why: V8 ends when it cannot give back its pages, which
+ * are locked.
+ */
 const NOT_CALLED: readonly string[] = ["mlockAll"];
 
 const root = new URL("../", import.meta.url);

@@ -66,6 +66,7 @@ export class Block implements Disposable {
    * The bytes, zero copy: whatever the last one left there.
    *
    * @throws {MMapClosedError} If the block is freed, by whomever, or the map is closed.
+   * @throws {MMapFaultError} If a page of the pool was lost.
    */
   get bytes(): Uint8Array<ArrayBuffer> {
     this.#check("view");
@@ -81,6 +82,7 @@ export class Block implements Disposable {
    * pool. From then on the collector does not free the block any more.
    *
    * @throws {MMapClosedError} If the block is freed, by whomever, or the map is closed.
+   * @throws {MMapFaultError} If a page of the pool was lost.
    */
   get handle(): bigint {
     this.#check("pass on");
@@ -101,6 +103,7 @@ export class Block implements Disposable {
    * a handle and keeps it.
    *
    * @throws {MMapClosedError} If the block is freed, by whomever, or the map is closed.
+   * @throws {MMapFaultError} If a page of the pool was lost.
    */
   adopt(): void {
     const adopted = this.#blocks.adopt(this.#index, this.#generation);
@@ -111,6 +114,7 @@ export class Block implements Disposable {
    * Gives the memory back to the pool. Any thread that has the block may do that, once.
    *
    * @throws {MMapClosedError} If the block is freed already, by whomever, or the map is closed.
+   * @throws {MMapFaultError} If a page of the pool was lost.
    */
   free(): void {
     if (!this.#free()) throw this.#freed("free");

@@ -71,6 +71,7 @@ export class MemoryPool {
    * there, or a pool of another version, byte order or size of block.
    * @throws {MMapProtectionError} If the map cannot be written.
    * @throws {MMapClosedError} If the map is closed.
+   * @throws {MMapFaultError} If a page of the pool was lost.
    */
   constructor(map: MemoryMap, options: PoolOptions) {
     checkOptionKeys("MemoryPool", options, ["blockSize", "byteOffset", "byteLength"]);
@@ -95,6 +96,7 @@ export class MemoryPool {
    * @throws {MMapInvalidParameterError} If the size is not a number from 1 to the pool's, or the alignment
    * cannot be had.
    * @throws {MMapClosedError} If the map is closed.
+   * @throws {MMapFaultError} If a page of the pool was lost.
    */
   allocate(size: number, options?: AllocateOptions): Block {
     const block = this.tryAllocate(size, options);
@@ -116,6 +118,7 @@ export class MemoryPool {
    * @throws {MMapInvalidParameterError} If the size is not a number from 1 to the pool's, or the alignment
    * cannot be had.
    * @throws {MMapClosedError} If the map is closed.
+   * @throws {MMapFaultError} If a page of the pool was lost.
    */
   tryAllocate(size: number, options?: AllocateOptions): Block | undefined {
     const blockSize = this.#blockSize;
@@ -135,6 +138,7 @@ export class MemoryPool {
    *
    * @param handle What `block.handle` gave there.
    * @throws {MMapClosedError} If the block was freed meanwhile, or the map is closed.
+   * @throws {MMapFaultError} If a page of the pool was lost.
    * @throws {MMapInvalidParameterError} If this is no handle of this pool.
    */
   at(handle: bigint): Block {
@@ -172,6 +176,7 @@ export class MemoryPool {
    *
    * @returns Bytes that were given back.
    * @throws {MMapClosedError} If the map is closed.
+   * @throws {MMapFaultError} If a page of the pool was lost.
    */
   recover(): number {
     return this.#memory.sound(this.#blocks.recover()) * this.#blockSize;
@@ -181,6 +186,7 @@ export class MemoryPool {
    * Totals, counted block by block.
    *
    * @throws {MMapClosedError} If the map is closed.
+   * @throws {MMapFaultError} If a page of the pool was lost.
    */
   stats(): PoolStats {
     return this.#memory.sound(statsOf(this.#memory));
@@ -192,6 +198,7 @@ export class MemoryPool {
    * @param cells Characters at most, without line breaks; each stands for equally many blocks. Default 512.
    * @throws {MMapInvalidParameterError} If that is not a number from 1 on.
    * @throws {MMapClosedError} If the map is closed.
+   * @throws {MMapFaultError} If a page of the pool was lost.
    */
   picture(cells: number = 512): string {
     checkInteger("a number of cells", cells, 1);
@@ -204,6 +211,7 @@ export class MemoryPool {
    *
    * @returns What was found, nothing if all is well. `recover()` puts the index right.
    * @throws {MMapClosedError} If the map is closed.
+   * @throws {MMapFaultError} If a page of the pool was lost.
    */
   verify(): PoolProblem[] {
     return this.#memory.sound(problemsOf(this.#memory));

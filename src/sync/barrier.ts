@@ -76,6 +76,7 @@ export class Barrier implements Disposable {
    * something else is there, or a barrier for another number of parties.
    * @throws {MMapProtectionError} If the map cannot be written.
    * @throws {MMapClosedError} If the map is closed.
+   * @throws {MMapFaultError} If a page of the barrier was lost.
    */
   constructor(map: MemoryMap, byteOffset: number, parties: number) {
     checkInteger("a number of parties", parties, 1);
@@ -97,6 +98,7 @@ export class Barrier implements Disposable {
    * @param timeoutMs Milliseconds. Default: without end.
    * @throws {MMapInvalidParameterError} If as many other threads as there are parties belong to it.
    * @throws {MMapClosedError} If the map is closed.
+   * @throws {MMapFaultError} If a page of the barrier was lost.
    */
   wait(timeoutMs: number = Infinity): BarrierOutcome {
     return run(this.#memory, this.#steps(deadlineOf(timeoutMs)));
@@ -107,6 +109,7 @@ export class Barrier implements Disposable {
    *
    * @param timeoutMs Milliseconds. Default: without end.
    * @throws {MMapClosedError} If the map is closed, also meanwhile. The promise is rejected.
+   * @throws {MMapFaultError} If a page of the barrier was lost. The promise is rejected.
    */
   async waitAsync(timeoutMs: number = Infinity): Promise<BarrierOutcome> {
     return await runAsync(this.#memory, this.#steps(deadlineOf(timeoutMs)));

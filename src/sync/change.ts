@@ -94,6 +94,7 @@ function checkWord(expected: number): void {
  * @returns True when the word has another value, false when the time is over.
  * @throws {MMapInvalidParameterError} If the map is private, or the place misaligned or not in the map.
  * @throws {MMapClosedError} If the map is closed.
+ * @throws {MMapFaultError} If the page of the word was lost.
  *
  * @example
  * ```ts
@@ -142,6 +143,7 @@ export function waitForChange(
  * @throws {MMapInvalidParameterError} If the map is private, or the place misaligned or not in the map.
  * The promise is rejected.
  * @throws {MMapClosedError} If the map is closed, also meanwhile. The promise is rejected.
+ * @throws {MMapFaultError} If the page of the word was lost. The promise is rejected.
  */
 export async function waitForChangeAsync(
   map: MemoryMap,

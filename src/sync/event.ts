@@ -53,6 +53,7 @@ export class Event {
    * something else is there, or an option is unknown.
    * @throws {MMapProtectionError} If the map cannot be written.
    * @throws {MMapClosedError} If the map is closed.
+   * @throws {MMapFaultError} If a page of the event was lost.
    */
   constructor(map: MemoryMap, byteOffset: number = 0, options: EventOptions = {}) {
     this.#autoReset = readOptions("Event", options, ["autoReset"]).autoReset === true;
@@ -69,6 +70,7 @@ export class Event {
    * Sets the event, and wakes those who wait for it.
    *
    * @throws {MMapClosedError} If the map is closed.
+   * @throws {MMapFaultError} If a page of the event was lost.
    */
   set(): void {
     const words = this.#memory.current();
@@ -88,6 +90,7 @@ export class Event {
    * Makes the event not set.
    *
    * @throws {MMapClosedError} If the map is closed.
+   * @throws {MMapFaultError} If a page of the event was lost.
    */
   reset(): void {
     Atomics.and(this.#memory.current(), STATE, ~SET);
@@ -101,6 +104,7 @@ export class Event {
    * @param timeoutMs Milliseconds. Default: without end.
    * @returns False when the time is over.
    * @throws {MMapClosedError} If the map is closed.
+   * @throws {MMapFaultError} If a page of the event was lost.
    */
   wait(timeoutMs: number = Infinity): boolean {
     return run(this.#memory, this.#steps(deadlineOf(timeoutMs)));
@@ -111,6 +115,7 @@ export class Event {
    *
    * @param timeoutMs Milliseconds. Default: without end.
    * @throws {MMapClosedError} If the map is closed, also meanwhile. The promise is rejected.
+   * @throws {MMapFaultError} If a page of the event was lost. The promise is rejected.
    */
   async waitAsync(timeoutMs: number = Infinity): Promise<boolean> {
     return await runAsync(this.#memory, this.#steps(deadlineOf(timeoutMs)));

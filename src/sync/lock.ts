@@ -23,6 +23,7 @@ export abstract class Lock {
    * @throws {MMapInvalidParameterError} If this thread holds it (code `EDEADLK`).
    * @throws {MMapError} With code `EDEADLK` if its owner waits for a lock that this thread holds (Linux).
    * @throws {MMapClosedError} If the map is closed.
+   * @throws {MMapFaultError} If a page of the lock was lost.
    */
   abstract lock(timeoutMs?: number): LockOutcome;
 
@@ -31,6 +32,7 @@ export abstract class Lock {
    *
    * @returns Whether it was taken.
    * @throws {MMapClosedError} If the map is closed.
+   * @throws {MMapFaultError} If a page of the lock was lost.
    */
   abstract tryLock(): boolean;
 
@@ -39,6 +41,7 @@ export abstract class Lock {
    *
    * @throws {MMapInvalidParameterError} If this thread does not hold it (code `EPERM`).
    * @throws {MMapClosedError} If the map is closed.
+   * @throws {MMapFaultError} If a page of the lock was lost.
    */
   abstract unlock(): void;
 
@@ -49,6 +52,7 @@ export abstract class Lock {
    * @param timeoutMs Milliseconds. Default: without end.
    * @returns As {@link Lock.lock}.
    * @throws {MMapClosedError} If the map is closed, also meanwhile. The promise is rejected.
+   * @throws {MMapFaultError} If a page of the lock was lost. The promise is rejected.
    */
   abstract lockAsync(timeoutMs?: number): Promise<LockOutcome>;
 
@@ -57,6 +61,7 @@ export abstract class Lock {
    *
    * @param timeoutMs Milliseconds. Default: without end.
    * @throws {MMapError} With code `ETIMEDOUT` if the time is over.
+   * @throws {MMapFaultError} If a page of the lock was lost.
    */
   hold(timeoutMs: number = Infinity): Held {
     return this.#held(this.lock(timeoutMs), timeoutMs);
@@ -67,6 +72,7 @@ export abstract class Lock {
    *
    * @param timeoutMs Milliseconds. Default: without end.
    * @throws {MMapError} With code `ETIMEDOUT` if the time is over. The promise is rejected.
+   * @throws {MMapFaultError} If a page of the lock was lost. The promise is rejected.
    */
   async holdAsync(timeoutMs: number = Infinity): Promise<Held> {
     return this.#held(await this.lockAsync(timeoutMs), timeoutMs);
@@ -80,6 +86,7 @@ export abstract class Lock {
    * @returns What the function returns.
    * @throws {MMapInvalidParameterError} If it is no function.
    * @throws {MMapError} With code `ETIMEDOUT` if the time is over.
+   * @throws {MMapFaultError} If a page of the lock was lost.
    */
   withLock<T>(fn: (outcome: Taken) => T, timeoutMs: number = Infinity): T {
     return runHeld(() => this.hold(timeoutMs), fn);
@@ -93,6 +100,7 @@ export abstract class Lock {
    * @returns What the function returns.
    * @throws {MMapInvalidParameterError} If it is no function.
    * @throws {MMapError} With code `ETIMEDOUT` if the time is over. The promise is rejected.
+   * @throws {MMapFaultError} If a page of the lock was lost. The promise is rejected.
    */
   async withLockAsync<T>(
     fn: (outcome: Taken) => T | PromiseLike<T>,

@@ -56,6 +56,7 @@ export class Mutex extends Lock implements Disposable {
    * or something else is there.
    * @throws {MMapProtectionError} If the map cannot be written.
    * @throws {MMapClosedError} If the map is closed.
+   * @throws {MMapFaultError} If a page of the mutex was lost.
    */
   constructor(map: MemoryMap, byteOffset: number = 0) {
     super();

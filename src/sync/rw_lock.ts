@@ -291,6 +291,7 @@ export class RwLock {
    * or something else is there.
    * @throws {MMapProtectionError} If the map cannot be written.
    * @throws {MMapClosedError} If the map is closed.
+   * @throws {MMapFaultError} If a page of the lock was lost.
    */
   constructor(map: MemoryMap, byteOffset: number = 0) {
     const memory = LockMemory.at(map, byteOffset, RW_LOCK_LENGTH, KIND_RW_LOCK, 0);

@@ -69,6 +69,7 @@ export class Semaphore implements Disposable {
    * something else is there, or a semaphore with another number of permits.
    * @throws {MMapProtectionError} If the map cannot be written.
    * @throws {MMapClosedError} If the map is closed.
+   * @throws {MMapFaultError} If a page of the semaphore was lost.
    */
   constructor(map: MemoryMap, byteOffset: number = 0, permits: number = 1) {
     checkInteger("a number of permits", permits, 1);
@@ -93,6 +94,7 @@ export class Semaphore implements Disposable {
    * @param timeoutMs Milliseconds. Default: without end.
    * @returns `"recovered"` if the last owner of the permit died holding it; `"timeout"` without one.
    * @throws {MMapClosedError} If the map is closed.
+   * @throws {MMapFaultError} If a page of the semaphore was lost.
    */
   acquire(timeoutMs: number = Infinity): LockOutcome {
     const deadline = timeoutMs === Infinity ? Infinity : deadlineOf(timeoutMs);
@@ -110,6 +112,7 @@ export class Semaphore implements Disposable {
    *
    * @returns Whether one was taken.
    * @throws {MMapClosedError} If the map is closed.
+   * @throws {MMapFaultError} If a page of the semaphore was lost.
    */
   tryAcquire(): boolean {
     if (this.#take() !== undefined) return true;
@@ -122,6 +125,7 @@ export class Semaphore implements Disposable {
    * @param timeoutMs Milliseconds. Default: without end.
    * @returns As {@link Semaphore.acquire}.
    * @throws {MMapClosedError} If the map is closed, also meanwhile. The promise is rejected.
+   * @throws {MMapFaultError} If a page of the semaphore was lost. The promise is rejected.
    */
   async acquireAsync(timeoutMs: number = Infinity): Promise<LockOutcome> {
     return await runAsync(this.#memory, this.#steps(deadlineOf(timeoutMs)));
@@ -132,6 +136,7 @@ export class Semaphore implements Disposable {
    *
    * @throws {MMapInvalidParameterError} If this thread holds none (code `EPERM`).
    * @throws {MMapClosedError} If the map is closed.
+   * @throws {MMapFaultError} If a page of the semaphore was lost.
    */
   release(): void {
     const words = this.#memory.current();
@@ -147,6 +152,7 @@ export class Semaphore implements Disposable {
    *
    * @param timeoutMs Milliseconds. Default: without end.
    * @throws {MMapError} With code `ETIMEDOUT` if the time is over.
+   * @throws {MMapFaultError} If a page of the semaphore was lost.
    */
   hold(timeoutMs: number = Infinity): Held {
     return heldUntil(this.acquire(timeoutMs), timeoutMs, () => this.release());
@@ -157,6 +163,7 @@ export class Semaphore implements Disposable {
    *
    * @param timeoutMs Milliseconds. Default: without end.
    * @throws {MMapError} With code `ETIMEDOUT` if the time is over. The promise is rejected.
+   * @throws {MMapFaultError} If a page of the semaphore was lost. The promise is rejected.
    */
   async holdAsync(timeoutMs: number = Infinity): Promise<Held> {
     return heldUntil(await this.acquireAsync(timeoutMs), timeoutMs, () => this.release());
@@ -170,6 +177,7 @@ export class Semaphore implements Disposable {
    * @returns What the function returns.
    * @throws {MMapInvalidParameterError} If it is no function.
    * @throws {MMapError} With code `ETIMEDOUT` if the time is over.
+   * @throws {MMapFaultError} If a page of the semaphore was lost.
    */
   withPermit<T>(fn: (outcome: Taken) => T, timeoutMs: number = Infinity): T {
     return runHeld(() => this.hold(timeoutMs), fn);

@@ -46,7 +46,8 @@ type Lines = Generator<unknown, unknown, unknown>;
 const iterators = engineTable<Lines>({
   name: "iterator",
   weight: 1,
-  is: (value): value is Lines => typeof (value as Lines).next === "function",
+  is: (value): value is Lines =>
+    typeof (value as Lines).next === "function" && Symbol.iterator in (value as Lines),
   make: ({ map, dice }) => {
     if (map === undefined) return undefined;
     const method = dice.pick(["lines", "textLines"] as const);
