@@ -42,6 +42,8 @@ const TIMES = smoke
     python: 300_000,
     others: 200_000,
   };
+/** Round trips between two looks at the clock, which costs as much as a message in Node. */
+const BATCH = 20;
 /** A giver of parked messages waits so long that the taker is parked. */
 const NAP_MS = 0.2;
 
@@ -112,13 +114,15 @@ function latency(there: MessageQueue, back: MessageQueue, rounds: number): Resul
   const clock = openClock();
   const times: number[] = [];
   const handler = () => {};
-  for (let i = 0; i < rounds; i++) {
+  for (let i = 0; i < rounds; i += BATCH) {
     const start = clock();
-    there.tryWrite(message);
-    while (back.read(handler) === 0) pause();
-    times.push((clock() - start) / 2);
+    for (let j = 0; j < BATCH; j++) {
+      there.tryWrite(message);
+      while (back.read(handler) === 0) pause();
+    }
+    times.push((clock() - start) / 2 / BATCH);
   }
-  return { ns: median(times.slice(rounds / 2)) };
+  return { ns: median(times.slice(times.length / 2)) };
 }
 
 function giveParked(there: MessageQueue, back: MessageQueue, rounds: number): void {
@@ -223,14 +227,32 @@ function run(
 
 const ownArguments = process.versions["deno"] === undefined ? [] : ["run", "-A"];
 
-/** Runs two roles in processes of their own, over fresh queues; the result of the one that has it. */
-async function together(folder: string, count: number, ...names: string[]): Promise<Result> {
+/**
+ * Whether latencies are measured with each side on a processor of its own. Else the scheduler puts both on one
+ * now and then, in C as here: to wake another processor takes several times as long.
+ */
+const canPin = os.availableParallelism() > 1 &&
+  spawnSync("taskset", ["--cpu-list", "0,1", "true"]).status === 0;
+
+/**
+ * Runs two roles in processes of their own, over fresh queues; the result of the one that has it.
+ *
+ * @param pinned Whether each stays on a processor of its own.
+ */
+async function together(
+  folder: string,
+  count: number,
+  names: readonly string[],
+  pinned: boolean = false,
+): Promise<Result> {
   const queues = ["there", "back"].map((name) => path.join(folder, name));
   for (const file of queues) MessageQueue.create({ path: file }, { capacity: CAPACITY }).close();
   const results = await Promise.all(
-    names.map((name) =>
-      run(process.execPath, [...ownArguments, script, name, ...queues, String(count)])
-    ),
+    names.map((name, processor) => {
+      const command = [process.execPath, ...ownArguments, script, name, ...queues, String(count)];
+      if (pinned) command.unshift("taskset", "--cpu-list", String(processor));
+      return run(command[0]!, command.slice(1));
+    }),
   );
   return results.find((result) => result !== undefined)!;
 }
@@ -362,7 +384,12 @@ async function main(): Promise<void> {
         ? [{
           name: "C",
           goal,
-          run: () => run(floor, [what, String(count)]),
+          run: () =>
+            run(floor, [
+              what,
+              String(count),
+              ...(canPin && what !== "throughput" ? ["pinned"] : []),
+            ]),
           ...(sum === undefined ? {} : { sum }),
         }]
         : [];
@@ -399,16 +426,24 @@ async function main(): Promise<void> {
     ]);
     const sum = sumBelow(throughput);
     await compare(`One to one, ${MESSAGE} bytes, two processes`, "rate", [
-      { name: "MessageQueue", sum, run: () => together(folder, throughput, "produce", "consume") },
+      {
+        name: "MessageQueue",
+        sum,
+        run: () => together(folder, throughput, ["produce", "consume"]),
+      },
       ...inC("throughput", throughput, "(at most 2)", sum),
       { name: "Unix socket", sum: sumBelow(others), run: () => bySocket(folder, others) },
     ]);
-    await compare("One way, both sides spinning, two processes", "time", [
-      { name: "MessageQueue", run: () => together(folder, latency, "latency", "answer") },
+    const where = canPin ? "each on a processor of its own" : "wherever the scheduler puts them";
+    await compare(`One way, both sides spinning, two processes, ${where}`, "time", [
+      { name: "MessageQueue", run: () => together(folder, latency, ["latency", "answer"], canPin) },
       ...inC("latency", latency, "(at most 2.5)"),
     ]);
-    await compare("One way, to a parked process", "time", [
-      { name: "MessageQueue", run: () => together(folder, parked, "takeParked", "giveParked") },
+    await compare(`One way, to a parked process, ${where}`, "time", [
+      {
+        name: "MessageQueue",
+        run: () => together(folder, parked, ["takeParked", "giveParked"], canPin),
+      },
       ...inC("parked", parked, "(at most 1.5)"),
     ]);
     await compare(`One to one, ${MESSAGE} bytes, two threads`, "rate", [

@@ -1,9 +1,10 @@
 /*
  * The floor of bench/ring.ts: the protocols of src/ring/record_layout.ts and queue_layout.ts in C, and a futex.
- * Arguments: what, and how often. Prints nanoseconds and, where there is one, a checksum, as JSON.
+ * Arguments: what, how often, and `pinned` to keep both sides on processors of their own. Prints nanoseconds and, where there is one, a checksum, as JSON.
  */
 #define _GNU_SOURCE
 #include <linux/futex.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -17,7 +18,7 @@
 
 typedef _Atomic int32_t Word;
 
-enum { MESSAGE = 64, SIZE = MESSAGE + 8, CAPACITY = 1 << 20, RECORD = 200, RECORDS = 100000 };
+enum { MESSAGE = 64, SIZE = MESSAGE + 8, CAPACITY = 1 << 20, RECORD = 200, RECORDS = 100000, BATCH = 20 };
 /* Words of a queue, each in its own 128 bytes. */
 enum { TAIL = 32, ROOM = 64, HEAD = 96, TAKEN = 128, BELL = 160, SLOT = 192, DATA = 256 };
 
@@ -46,6 +47,17 @@ static void pause_(void) {
 #else
   __asm__ volatile("yield");
 #endif
+}
+
+/* Whether each side is to stay on a processor of its own. */
+static int is_pinned;
+
+static void pin(int processor) {
+  if (!is_pinned) return;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(processor, &set);
+  if (sched_setaffinity(0, sizeof set, &set) != 0) exit(1);
 }
 
 static Word *make_queue(void) { return shared(DATA * 4 + CAPACITY); }
@@ -141,7 +153,9 @@ static void latency(int rounds) {
   int32_t message[MESSAGE / 4] = {0};
   uint32_t sum = 0;
   Reader reader = {0, 0};
+  pin(0);
   if (fork() == 0) {
+    pin(1);
     for (int i = 0; i < rounds; i++) {
       while (read_messages(there, &reader, &sum) == 0) pause_();
       write_message(back, message);
@@ -149,14 +163,17 @@ static void latency(int rounds) {
     _exit(0);
   }
   double *times = calloc(rounds, sizeof *times);
-  for (int i = 0; i < rounds; i++) {
+  int count = rounds / BATCH;
+  for (int i = 0; i < count; i++) {
     double start = now();
-    write_message(there, message);
-    while (read_messages(back, &reader, &sum) == 0) pause_();
-    times[i] = (now() - start) / 2;
+    for (int j = 0; j < BATCH; j++) {
+      write_message(there, message);
+      while (read_messages(back, &reader, &sum) == 0) pause_();
+    }
+    times[i] = (now() - start) / 2 / BATCH;
   }
   wait(0);
-  printf("{\"ns\":%.2f}\n", median(times + rounds / 2, rounds - rounds / 2));
+  printf("{\"ns\":%.2f}\n", median(times + count / 2, count - count / 2));
 }
 
 /* From a wake to a parked process. */
@@ -164,7 +181,9 @@ static void parked(int rounds) {
   Word *words = shared(4096);
   volatile double *stamp = (double *)(words + 64);
   struct timespec nap = {0, 200000};
+  pin(0);
   if (fork() == 0) {
+    pin(1);
     for (int i = 0; i < rounds; i++) {
       nanosleep(&nap, 0);
       *stamp = now();
@@ -210,6 +229,7 @@ static void records(int count, int fd) {
 int main(int count, char **arguments) {
   if (count < 3) return 1;
   int times = atoi(arguments[2]);
+  is_pinned = count > 3;
   switch (*arguments[1]) {
     case 't': throughput(times); break;
     case 'l': latency(times); break;
