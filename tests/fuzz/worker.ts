@@ -2,6 +2,15 @@
 import process from "node:process";
 import { parentPort, workerData } from "node:worker_threads";
 import { MemoryMap } from "../../mod.ts";
+import {
+  Barrier,
+  Event,
+  Mutex,
+  RwLock,
+  Semaphore,
+  waitForChange,
+  wake,
+} from "../../src/sync/mod.ts";
 import { random } from "../random.ts";
 import { isAllowed } from "./errors.ts";
 
@@ -20,6 +29,22 @@ function attached(): MemoryMap {
     return MemoryMap.createAnonymous(65_536);
   }
 }
+
+/** Calls of locks where the other thread puts them, too; a wait ends after a millisecond. */
+const lockCalls: readonly (() => unknown)[] = [
+  () => new Mutex(map, 0).lock(1),
+  () => new Mutex(map, 0).unlock(),
+  () => new Event(map, 64).set(),
+  () => new Event(map, 64).wait(1),
+  () => new RwLock(map, 4096).read.lock(1),
+  () => new RwLock(map, 4096).read.unlock(),
+  () => new RwLock(map, 4096).write.withLock(() => map.write("x", 60_000), 1),
+  () => new Semaphore(map, 8192, 2).acquire(1),
+  () => new Semaphore(map, 8192, 2).release(),
+  () => new Barrier(map, 3 * 4096, 2).wait(1),
+  () => waitForChange(map, 128, 0, 1),
+  () => wake(map, 128),
+];
 
 const calls: readonly ((place: number) => unknown)[] = [
   (place) => map.read(100, place),
@@ -48,7 +73,8 @@ function work(): void {
     return close();
   }
   for (let k = 0; k < 50; k++) {
-    const call = calls[Math.floor(next() * calls.length)]!;
+    const some = k % 10 === 0 ? lockCalls : calls;
+    const call = some[Math.floor(next() * some.length)]!;
     try {
       call(Math.floor(next() * 70_000));
     } catch (error) {
