@@ -298,3 +298,22 @@ test("createRegion() asks for no permission for the heap", {
   });
   assertStrictEquals((result as { mapped: boolean }).mapped, false);
 });
+
+test("a region of the heap whose buffer was transferred is closed", () => {
+  using region = createRegion(16, { backend: "heap" });
+  const taken = (region.bytes.buffer as ArrayBuffer).transfer();
+  assertEquals(taken.byteLength, 16);
+  assertEquals(region.size, 0);
+  const calls: readonly (() => unknown)[] = [
+    () => region.bytes,
+    () => region.read(0),
+    () => region.readInto(new Uint8Array(1)),
+    () => region.write(""),
+    () => region.fill(1),
+    () => region.find(""),
+    () => region.flush(),
+  ];
+  for (const call of calls) assertRefused(call, MMapClosedError, "was transferred");
+  region.close();
+  assertRefused(() => region.read(0), MMapClosedError, "closed region");
+});

@@ -99,8 +99,14 @@ export class HeapRegion implements MemoryRegion {
   }
 
   #open(verb: string): Uint8Array<ArrayBufferLike> {
-    if (this.#bytes !== undefined) return this.#bytes;
-    throw new MMapClosedError(`Cannot ${verb} a closed region: create it again`);
+    const bytes = this.#bytes;
+    if (bytes === undefined) {
+      throw new MMapClosedError(`Cannot ${verb} a closed region: create it again`);
+    }
+    if (bytes.length > 0) return bytes;
+    throw new MMapClosedError(
+      `Cannot ${verb} a region whose buffer was transferred: create it again, or post a copy`,
+    );
   }
 
   #range(verb: string, offset: number, length: number): Uint8Array<ArrayBufferLike> {

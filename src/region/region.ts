@@ -23,7 +23,11 @@ import type { Needle } from "../memory_operations.ts";
 export interface MemoryRegion extends Disposable {
   /** Bytes; 0 when closed. */
   readonly size: number;
-  /** All bytes, zero copy. @throws {MMapClosedError} If the region is closed. */
+  /**
+   * All bytes, zero copy.
+   *
+   * @throws {MMapClosedError} If the region is closed, or the buffer of the heap was transferred away.
+   */
   readonly bytes: Uint8Array<ArrayBufferLike>;
   /**
    * Copies bytes out.
