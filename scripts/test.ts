@@ -76,7 +76,12 @@ async function testUnder(
     const reportPath = `${folder}/report.xml`;
     const uncaughtLog = `${folder}/uncaught.log`;
     const command = await commandFor(runtime, files, reportPath, withDocs);
-    const outcome = await run(command, { env: { MMAN_UNCAUGHT: uncaughtLog }, limitSeconds });
+    const env = {
+      MMAN_UNCAUGHT: uncaughtLog,
+      // Node would take the types out of the library anew in each of hundreds of child processes.
+      NODE_COMPILE_CACHE: `${folder}/compiled`,
+    };
+    const outcome = await run(command, { env, limitSeconds });
     const counts = countReport(await readIfPresent(reportPath), name === "deno");
 
     return makeRow(`${MACHINE}, ${name} ${runtime.version}`, counts, outcome.seconds, [
