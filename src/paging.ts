@@ -172,7 +172,9 @@ export function prefaultError(
   length: number,
   error: unknown,
 ): unknown {
-  if (!(error instanceof SystemCallError && error.code === "EFAULT") || map.closed) {
+  const lacks = error instanceof SystemCallError && error.code === "EFAULT";
+  // Without a file it is memory that lacks: huge pages that were not reserved.
+  if (!lacks || map.closed || map.fd === -1) {
     return explain(`Cannot prefault ${length} bytes at offset ${offset}`, error);
   }
   // Where the file ends, unless the disk is full.

@@ -8,9 +8,11 @@ import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   MAP_ANONYMOUS,
   MAP_HUGETLB,
+  MAP_NORESERVE,
   MAP_PRIVATE,
   MAP_SHARED,
   MemoryMap,
+  MMapError,
   MMapInvalidParameterError,
   mmapRegion,
   MS_SYNC,
@@ -226,3 +228,19 @@ test("Platform.mapOver() that the system refuses leaves the pages that were ther
   assertEquals(mappingAt(aligned)?.access, "r--p");
   system.unmap(base, length);
 });
+
+test(
+  "createAnonymousAsync() without reserved huge pages gives the map, or an error of the library's",
+  {
+    skip: platform().name !== "Linux" && "needs MAP_NORESERVE",
+  },
+  async () => {
+    const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    try {
+      using map = await MemoryMap.createAnonymousAsync(100, PROT_READ, flags, { hugePages: true });
+      assertEquals(map.isValid, true);
+    } catch (error) {
+      assertEquals(error instanceof MMapError, true, String(error));
+    }
+  },
+);
