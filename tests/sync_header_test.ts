@@ -1,6 +1,6 @@
 /** The header of a lock: who may use which, after a restart of the machine, from a container. */
 import { describe, test } from "node:test";
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { type MemoryMap, MMapInvalidParameterError } from "../mod.ts";
 import { syncPlatform } from "../src/ffi/host_sync.ts";
 import { OWNER_DIED } from "../src/ffi/sync_platform.ts";
@@ -62,7 +62,7 @@ describe("The header of a lock", { skip }, () => {
     using map = sharedMemory();
     new Mutex(map);
     word(map, TAG_OFFSET)[0]! ^= 0x3;
-    assertRefused(() => new Mutex(map), MMapInvalidParameterError, "version 2, this library 1");
+    assertRefused(() => new Mutex(map), MMapInvalidParameterError, "version 1, this library 2");
   });
   test("refuses another mechanism, also in another process", {
     skip: skipWithoutChildren(),
@@ -103,18 +103,26 @@ describe("An owner whose number another thread has now", {
   // Where the number of a main thread is that of its process.
   skip: firstReason(skipWithoutOwners, skipWithoutChildren()),
 }, () => {
-  test("is found dead by lock() and lockAsync()", async () => {
+  test("is found dead by lock() and lockAsync(), soon", async () => {
     using file = sharedFile();
     const mutex = new Mutex(file.map);
     await using peer = startPeer("sync_member.ts", [file.path]);
     await ask(peer, { do: "lock mutex" });
     const take: (() => unknown)[] = [() => mutex.lock(5000), () => mutex.lockAsync(5000)];
+    const taken = word(file.map, MUTEX_OWNER_OFFSET + IDENTITY_OFFSET)[0]!;
     for (const lock of take) {
-      // The process lives, but was not the one that took the lock.
-      word(file.map, MUTEX_OWNER_OFFSET)[0] = peer.pid;
-      word(file.map, MUTEX_OWNER_OFFSET + IDENTITY_OFFSET)[0]! ^= 0x10;
-      assertEquals(await lock(), "recovered");
-      mutex.unlock();
+      const times: number[] = [];
+      for (let i = 0; i < 5; i++) {
+        // The process lives, but was not the one that took the lock.
+        word(file.map, MUTEX_OWNER_OFFSET)[0] = peer.pid;
+        word(file.map, MUTEX_OWNER_OFFSET + IDENTITY_OFFSET)[0] = taken ^ 0x10;
+        const start = performance.now();
+        assertEquals(await lock(), "recovered");
+        times.push(performance.now() - start);
+        mutex.unlock();
+      }
+      // Others may keep the processors busy.
+      assert(Math.min(...times) < 18, `${times.map((time) => time.toFixed(1)).join(", ")} ms`);
       assertEquals(mutex.lock(), "acquired");
       mutex.unlock();
     }

@@ -146,7 +146,8 @@ export class Barrier implements Disposable {
         return (now & INCOMPLETE) === 0 ? "passed" : "recovered";
       }
       if (remaining(deadline) <= 0) return "timeout";
-      yield { index: PHASE, expected: phase, timeoutMs: interval(looks++, deadline) };
+      const timeoutMs = Math.min(interval(looks++), remaining(deadline));
+      yield { index: PHASE, expected: phase, timeoutMs };
       if (memory.load(PHASE) === phase) this.#bury(arrived, isThorough(looks));
     }
   }

@@ -30,7 +30,7 @@
 /** First half of the tag: "mm". */
 export const MAGIC = 0x6d6d;
 /** Changes with every change of these layouts. */
-export const VERSION = 1;
+export const VERSION = 2;
 
 export const KIND_MUTEX = 1;
 export const KIND_RW_LOCK = 2;
@@ -83,19 +83,34 @@ export const MUTEX_LENGTH: number = LINE;
 
 /**
  * RwLock. A reader owns one slot; a writer owns the gate, and waits until no slot has an owner. Who
- * finds the gate taken waits for it before it reads.
+ * finds the gate taken waits for it before it reads. So that a writer need not look at all slots, those
+ * in use have a mark; those that were in use may have it still.
  *
- *   0                 24           28           32           36             64
- *   +-----------------+------------+------------+------------+--------------+
- *   | header          | gate owner | identity   | writing    | (0)          |
- *   +-----------------+------------+------------+------------+--------------+
- *   | slot owner      | identity   | (0) to the end of the line             |   62 more, to 4096
- *   +-----------------+------------+----------------------------------------+
+ *   0                 24           28           32           36      40           48           64
+ *   +-----------------+------------+------------+------------+-------+------------+------------+
+ *   | header          | gate owner | identity   | writing    | (0)   | marks      | (0)        |
+ *   +-----------------+------------+------------+------------+-------+------------+------------+
+ *   | slot owner      | identity   | (0) to the end of the line                                |
+ *   +-----------------+------------+-----------------------------------------------------------+
+ *   ... 62 more slots, to 4096
  *
  *   writing     1 from a writer's first to its last change
+ *   marks       bit i of the 64: slot i may have an owner
+ *
+ * A reader (1) takes its slot, (2) sets its mark unless it is set, (3) goes in if the gate is free. A writer
+ * (4) takes the gate, (5) reads the marks, (6) looks at the slots that have one. If the reader found the
+ * gate free, then (3) was before (4), and the writer sees mark and slot.
+ *
+ * Only the owner of the gate takes marks away: it (7) clears them all, (8) looks at all slots, and (9) sets
+ * the marks of those that have an owner. A reader that found its mark set at (2) has it for good: either
+ * that was after (7), and somebody had set it again, or it had its slot before (8), and gets the mark
+ * back by (9) before the gate is free. Whoever takes the gate of one who died sets all marks first: that
+ * one may have come to (7) and not to (9). A reader that dies between (1) and (2) leaves a slot that
+ * keeps nobody out; a writer that waits looks at all slots and finds it.
  */
 export const GATE_OFFSET: number = BODY_OFFSET;
 export const WRITING_OFFSET: number = GATE_OFFSET + OWNER_LENGTH;
+export const MARKS_OFFSET: number = WRITING_OFFSET + 2 * WORD;
 export const READERS_OFFSET: number = LINE;
 export const READER_LENGTH: number = LINE;
 export const RW_LOCK_LENGTH = 4096;

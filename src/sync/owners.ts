@@ -25,7 +25,9 @@ const IDENTITY = IDENTITY_OFFSET / WORD;
 
 /** The first time that the kernel is asked to hand over: then the owner's identity is looked at. */
 const FIRST_CLAIM_MS = 10;
-/** Later ones: how long a word that the kernel has lost track of can hold us up. */
+/** Later ones while it cannot be told whether the owner is the one that took the word. */
+const UNSETTLED_CLAIM_MS = 25;
+/** Later ones: the kernel hands over at once when this owner dies. */
 const CLAIM_MS = 1000;
 
 /** Takes a word if it is free. */
@@ -56,9 +58,13 @@ export function tryRecover(
     (thorough ? recoverByLooking(memory, index) : undefined);
 }
 
-/** Whether a look at owners is to be a thorough one. */
+/**
+ * Whether the look of a number, from 1, is to be a thorough one. The first is: the owner may have died, and
+ * its number gone to a later thread, before the wait began. Who dies later is found dead by the next
+ * look, long before its number comes round again.
+ */
 export function isThorough(looks: number): boolean {
-  return looks % 8 === 0;
+  return looks % 8 === 1;
 }
 
 /**
@@ -99,7 +105,8 @@ function takeFromKernel(memory: LockMemory, index: number, deadline: number): Lo
     // The kernel takes a later thread with the number of a dead one for the owner.
     const taken = recoverByLooking(memory, index);
     if (taken !== undefined) return taken;
-    patience = CLAIM_MS;
+    const settled = claim !== "confused" && readOwner(memory, index).identity !== 0;
+    patience = settled ? CLAIM_MS : UNSETTLED_CLAIM_MS;
   }
 }
 
@@ -116,7 +123,12 @@ function takeByLooking(memory: LockMemory, index: number, deadline: number): Loc
     }
     const armed = arm(words, index);
     if (armed === 0) continue;
-    platform.wait(memory.address(index), armed, interval(looks++, deadline), armed & OWNER_MASK);
+    platform.wait(
+      memory.address(index),
+      armed,
+      Math.min(interval(looks++), remaining(deadline)),
+      armed & OWNER_MASK,
+    );
     if (Atomics.load(words, index) === armed) {
       const recovered = recover(memory, index);
       if (recovered !== undefined) return recovered;
@@ -136,7 +148,10 @@ export function* takeAny(
   indices: readonly number[],
   deadline: number,
 ): Steps<{ index: number; taken: Taken } | undefined> {
-  for (let looks = 0;;) {
+  let looks = 0;
+  // By the clock: among many who take and release, a dead owner is looked at, too.
+  let nextLook = performance.now() + interval(looks);
+  for (;;) {
     for (const index of indices) {
       const taken = tryTake(memory, index);
       if (taken !== undefined) return { index, taken };
@@ -145,9 +160,11 @@ export function* takeAny(
     const turn = Atomics.or(words, TURN, 1) | 1;
     // Marked words are released through the slow path, which wakes.
     if (indices.some((index) => arm(words, index) === 0)) continue;
-    yield { index: TURN, expected: turn, timeoutMs: interval(looks, deadline) };
-    if (memory.load(TURN) === turn) {
+    const timeoutMs = Math.max(Math.min(remaining(nextLook), remaining(deadline)), 0);
+    yield { index: TURN, expected: turn, timeoutMs };
+    if (remaining(nextLook) <= 0 || memory.load(TURN) === turn) {
       const thorough = isThorough(++looks);
+      nextLook = performance.now() + interval(looks);
       for (const index of indices) {
         const taken = tryRecover(memory, index, thorough);
         if (taken !== undefined) return { index, taken };

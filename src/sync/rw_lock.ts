@@ -3,6 +3,7 @@ import type { MemoryMap } from "../memory_map.ts";
 import {
   GATE_OFFSET,
   KIND_RW_LOCK,
+  MARKS_OFFSET,
   READER_LENGTH,
   READERS,
   READERS_OFFSET,
@@ -12,6 +13,7 @@ import {
 } from "./layout.ts";
 import { Lock } from "./lock.ts";
 import { LockMemory } from "./memory.ts";
+import { look } from "./order.ts";
 import {
   abandonAll,
   give,
@@ -27,8 +29,16 @@ import { deadlineOf, run, runAsync, type Steps } from "./waiting.ts";
 
 const GATE = GATE_OFFSET / WORD;
 const WRITING = WRITING_OFFSET / WORD;
+const MARKS = MARKS_OFFSET / WORD;
 const FIRST_SLOT = READERS_OFFSET / WORD;
 const SLOT = READER_LENGTH / WORD;
+/** Marked slots without owners that a writer puts up with. */
+const MAX_STALE = 8;
+
+/** The owner word of a slot. */
+function slotAt(place: number): number {
+  return FIRST_SLOT + place * SLOT;
+}
 
 /** How one owner word is waited for: parked, or by steps. */
 type TakeOne = (memory: LockMemory, index: number, deadline: number) => Steps<LockOutcome>;
@@ -45,15 +55,15 @@ function* stepwise(memory: LockMemory, index: number, deadline: number): Steps<L
 /** What this thread does with one lock, whichever object it uses. */
 class Side {
   readonly memory: LockMemory;
-  /** The slot that this thread took last. */
-  slot: number;
+  /** The number of the slot that this thread took last. */
+  place: number;
   /** How many tasks of this thread read; they share the slot. */
   readers = 0;
   writing = false;
 
   constructor(memory: LockMemory) {
     this.memory = memory;
-    this.slot = FIRST_SLOT + memory.platform.self.number % READERS * SLOT;
+    this.place = memory.platform.self.number % READERS;
     memory.letGo = () => {
       this.readers = 0;
       this.writing = false;
@@ -63,7 +73,51 @@ class Side {
 
   /** `"recovered"` while what a dead writer left has not been written over. */
   get state(): Taken {
-    return this.memory.load(WRITING) === 0 ? "acquired" : "recovered";
+    const writing = look(this.memory.current(), WRITING);
+    this.memory.intact();
+    return writing === 0 ? "acquired" : "recovered";
+  }
+
+  /** To be called with the gate just taken: who owned it before may have died while it changed marks. */
+  passGate(taken: Taken): void {
+    if (taken === "recovered") this.markAll();
+  }
+
+  markAll(): void {
+    const words = this.memory.current();
+    for (let i = 0; i < READERS; i += 32) Atomics.store(words, MARKS + (i >>> 5), -1);
+  }
+
+  /** Sees to it that writers look at a slot that this thread has taken. */
+  mark(place: number): void {
+    const words = this.memory.current();
+    const index = MARKS + (place >>> 5);
+    const mark = 1 << (place & 31);
+    if ((look(words, index) & mark) === 0) Atomics.or(words, index, mark);
+  }
+
+  /** Whether a slot has an owner, dead or alive; with the gate ours. */
+  hasReaders(): boolean {
+    const { words } = this.memory;
+    let stale = 0;
+    for (let first = 0; first < READERS; first += 32) {
+      for (let marks = look(words, MARKS + (first >>> 5)); marks !== 0; marks &= marks - 1) {
+        const place = first + 31 - Math.clz32(marks & -marks);
+        if (place < READERS && look(words, slotAt(place)) !== 0) return true;
+        stale++;
+      }
+    }
+    if (stale > MAX_STALE) this.unmark();
+    return false;
+  }
+
+  /** Takes the marks from slots without owners; with the gate ours. */
+  unmark(): void {
+    const words = this.memory.current();
+    for (let i = 0; i < READERS; i += 32) Atomics.store(words, MARKS + (i >>> 5), 0);
+    for (let place = 0; place < READERS; place++) {
+      if (look(words, slotAt(place)) !== 0) this.mark(place);
+    }
   }
 }
 
@@ -96,12 +150,13 @@ class ReadLock extends Lock {
   override tryLock(): boolean {
     const { memory } = this.#side;
     if (this.#enter()) return true;
-    // The gate of a living writer is closed.
-    if (tryRecover(memory, GATE) === undefined) return false;
+    const taken = tryRecover(memory, GATE);
+    if (taken === undefined) return false; // the gate of a living writer is closed
     try {
+      this.#side.passGate(taken);
       if (this.#takeSlot()) return true;
-      const { slot } = this.#side;
-      return tryRecover(memory, slot) !== undefined && this.#admit(slot);
+      const { place } = this.#side;
+      return tryRecover(memory, slotAt(place)) !== undefined && this.#admit(place);
     } finally {
       give(memory, GATE, "Cannot leave the gate");
     }
@@ -111,8 +166,8 @@ class ReadLock extends Lock {
     const side = this.#side;
     side.memory.current();
     if (side.readers === 0) throw notHeld(side.memory, "Cannot unlock for reading");
-    if (--side.readers === 0) give(side.memory, side.slot, "Cannot unlock for reading");
-    else side.memory.load(side.slot); // throws if the page was lost
+    if (--side.readers === 0) give(side.memory, slotAt(side.place), "Cannot unlock for reading");
+    else side.memory.load(slotAt(side.place)); // throws if the page was lost
   }
 
   /** Takes part unless a writer holds or wants the lock. */
@@ -120,32 +175,36 @@ class ReadLock extends Lock {
     const { memory, readers } = this.#side;
     const words = memory.current();
     if (readers > 0) {
-      memory.load(this.#side.slot); // throws if the page was lost
+      memory.load(slotAt(this.#side.place)); // throws if the page was lost
       this.#side.readers++;
       return true;
     }
     if (words[GATE] !== 0 || !this.#takeSlot()) return false;
     // The slot first, then the gate: a writer takes the gate first and looks at the slots then.
-    if (memory.load(GATE) === 0) return true;
-    this.unlock();
-    return false;
+    const free = look(words, GATE) === 0;
+    memory.intact();
+    if (!free) this.unlock();
+    return free;
   }
 
   /** Takes a free slot, if there is one. */
   #takeSlot(): boolean {
-    const { memory, slot } = this.#side;
-    const first = (slot - FIRST_SLOT) / SLOT;
-    for (let i = 0; i < READERS; i++) {
-      const next = FIRST_SLOT + (first + i) % READERS * SLOT;
-      if (tryTake(memory, next) !== undefined) return this.#admit(next);
+    const { memory, place } = this.#side;
+    for (let i = place; i < place + READERS; i++) {
+      const next = i < READERS ? i : i - READERS;
+      if (tryTake(memory, slotAt(next)) !== undefined) return this.#admit(next);
     }
     return false;
   }
 
   /** Another task of this thread may have got a slot meanwhile: one is enough. */
-  #admit(slot: number): true {
-    if (this.#side.readers++ > 0) give(this.#side.memory, slot, "Cannot leave a slot");
-    else this.#side.slot = slot;
+  #admit(place: number): true {
+    const side = this.#side;
+    if (side.readers++ > 0) give(side.memory, slotAt(place), "Cannot leave a slot");
+    else {
+      side.place = place;
+      side.mark(place);
+    }
     return true;
   }
 
@@ -153,14 +212,17 @@ class ReadLock extends Lock {
     const side = this.#side;
     const { memory } = side;
     if (this.#enter()) return side.state;
-    if ((yield* takeOne(memory, GATE, deadline)) === "timeout") return "timeout";
+    const taken = yield* takeOne(memory, GATE, deadline);
+    if (taken === "timeout") return "timeout";
     try {
+      side.passGate(taken);
       // With the gate ours no writer is about; no slot is free with too many readers, or dead ones.
       if (side.readers > 0) side.readers++;
       else if (!this.#takeSlot()) {
-        const { slot } = side;
-        if ((yield* takeOne(memory, slot, deadline)) === "timeout") return "timeout";
-        this.#admit(slot);
+        side.markAll(); // for the next writer, who finds the dead
+        const { place } = side;
+        if ((yield* takeOne(memory, slotAt(place), deadline)) === "timeout") return "timeout";
+        this.#admit(place);
       }
       return side.state;
     } finally {
@@ -179,7 +241,7 @@ class WriteLock extends Lock {
 
   override lock(timeoutMs: number = Infinity): LockOutcome {
     const deadline = timeoutMs === Infinity ? Infinity : deadlineOf(timeoutMs);
-    return this.#tryAlone(tryTake) ?? run(this.#side.memory, this.#steps(parked, deadline));
+    return this.#enter() ?? run(this.#side.memory, this.#steps(parked, deadline));
   }
 
   override async lockAsync(timeoutMs: number = Infinity): Promise<LockOutcome> {
@@ -187,7 +249,22 @@ class WriteLock extends Lock {
   }
 
   override tryLock(): boolean {
-    return this.#tryAlone(tryRecover) !== undefined;
+    if (this.#enter() !== undefined) return true;
+    const { memory } = this.#side;
+    const taken = tryRecover(memory, GATE);
+    if (taken === undefined) return false;
+    this.#side.passGate(taken);
+    for (let place = 0; place < READERS; place++) {
+      const slot = slotAt(place);
+      if (look(memory.current(), slot) === 0) continue;
+      if (tryRecover(memory, slot) === undefined) {
+        this.#leave();
+        return false;
+      }
+      give(memory, slot, "Cannot leave a slot");
+    }
+    this.#begin();
+    return true;
   }
 
   override unlock(): void {
@@ -199,37 +276,30 @@ class WriteLock extends Lock {
     give(side.memory, GATE, "Cannot unlock for writing");
   }
 
-  /** Takes the lock if the gate can be had and nobody reads. */
-  #tryAlone(takeGate: typeof tryTake): Taken | undefined {
-    const { memory } = this.#side;
-    if (takeGate(memory, GATE) === undefined) return undefined;
-    if (this.#isAlone(takeGate)) return this.#begin();
-    this.#leave();
-    return undefined;
-  }
-
-  #isAlone(takeSlot: typeof tryTake): boolean {
-    const { memory } = this.#side;
-    const words = memory.current();
-    // Orders the looks after the taking of the gate.
-    Atomics.load(words, GATE);
-    for (let i = 0; i < READERS; i++) {
-      const slot = FIRST_SLOT + i * SLOT;
-      if (words[slot] === 0) continue;
-      if (takeSlot(memory, slot) === undefined) return false; // a living reader's
-      give(memory, slot, "Cannot leave a slot");
+  /** Takes the lock if the gate is free and no slot has an owner. */
+  #enter(): Taken | undefined {
+    const side = this.#side;
+    const taken = tryTake(side.memory, GATE);
+    if (taken === undefined) return undefined;
+    side.passGate(taken);
+    if (side.hasReaders()) {
+      this.#leave();
+      return undefined;
     }
-    return true;
+    return this.#begin();
   }
 
   *#steps(takeOne: TakeOne, deadline: number): Steps<LockOutcome> {
     const { memory } = this.#side;
-    if ((yield* takeOne(memory, GATE, deadline)) === "timeout") return "timeout";
+    const taken = yield* takeOne(memory, GATE, deadline);
+    if (taken === "timeout") return "timeout";
     let alone = false;
     try {
-      for (let i = 0; i < READERS; i++) {
-        const slot = FIRST_SLOT + i * SLOT;
-        if (Atomics.load(memory.current(), slot) === 0) continue;
+      this.#side.passGate(taken);
+      // All of them: it takes a moment longer, and finds those who died before they had a mark.
+      for (let place = 0; place < READERS; place++) {
+        const slot = slotAt(place);
+        if (look(memory.current(), slot) === 0) continue;
         if ((yield* takeOne(memory, slot, deadline)) === "timeout") return "timeout";
         give(memory, slot, "Cannot leave a slot");
       }
@@ -241,10 +311,13 @@ class WriteLock extends Lock {
   }
 
   #begin(): Taken {
-    const { state, memory } = this.#side;
-    memory.current()[WRITING] = 1;
-    this.#side.writing = true;
-    return state;
+    const side = this.#side;
+    const { words } = side.memory;
+    const writing = look(words, WRITING);
+    side.memory.intact();
+    words[WRITING] = 1;
+    side.writing = true;
+    return writing === 0 ? "acquired" : "recovered";
   }
 
   /** Opens the gate without having written. */

@@ -139,10 +139,8 @@ export class Semaphore implements Disposable {
    * @throws {MMapFaultError} If a page of the semaphore was lost.
    */
   release(): void {
-    const words = this.#memory.current();
-    const { held } = this.#memory;
-    const index = this.#indices.find((index) => held[index] !== 0) ??
-      this.#indices.find((index) => words[index] !== 0 && isMine(this.#memory, index));
+    this.#memory.current(); // throws if the map was closed
+    const index = this.#held();
     if (index === undefined) throw notHeld(this.#memory, "Cannot release a permit");
     give(this.#memory, index, "Cannot release a permit");
   }
@@ -200,9 +198,20 @@ export class Semaphore implements Disposable {
     this.#memory.intact();
   }
 
+  /** The word of a permit that this thread holds. */
+  #held(): number | undefined {
+    const { held } = this.#memory;
+    const indices = this.#indices;
+    for (let i = 0; i < indices.length; i++) if (held[indices[i]!] !== 0) return indices[i]!;
+    // Taken through another map of the same memory.
+    return this.#indices.find((index) => isMine(this.#memory, index));
+  }
+
   #take(): Taken | undefined {
     const words = this.#memory.current();
-    for (const index of this.#indices) {
+    const indices = this.#indices;
+    for (let i = 0; i < indices.length; i++) {
+      const index = indices[i]!;
       const taken = words[index] === 0 ? tryTake(this.#memory, index) : undefined;
       if (taken !== undefined) return taken;
     }

@@ -39,9 +39,9 @@ export function remaining(deadline: number): number {
 const INTERVALS = [1, 1, 1, 1, 2, 2, 4, 8] as const;
 const LAST_INTERVAL = 16;
 
-/** The interval before the look number `count`, from 0, within the deadline. */
-export function interval(count: number, deadline: number): number {
-  return Math.min(INTERVALS[count] ?? LAST_INTERVAL, remaining(deadline));
+/** The interval after so many looks. */
+export function interval(looks: number): number {
+  return INTERVALS[looks] ?? LAST_INTERVAL;
 }
 
 /**

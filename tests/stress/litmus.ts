@@ -1,8 +1,9 @@
 /**
- * The orders that the rings rely on, as pairs of short programs: both run at the same time, again and again,
- * and what they saw is counted. `forbidden` is what must never be seen; the layouts in src/ring say why.
+ * The orders that rings and locks rely on, as pairs of short programs: both run at the same time, again and again,
+ * and what they saw is counted. `forbidden` is what must never be seen; the layouts in src/ring and src/sync say why.
  */
 import { loadFence, storeInOrder } from "../../src/ring/fence.ts";
+import { look } from "../../src/sync/order.ts";
 
 /** Words of a round: all that the programs of a pair touch, in different cache lines. */
 export const STRIDE = 64;
@@ -90,6 +91,19 @@ export const litmusTests: readonly Litmus[] = [
     first: (words, at) => Atomics.compareExchange(words, at + X, 0, 1),
     second: (words, at) => Atomics.compareExchange(words, at + X, 0, 2),
     forbidden: (first, second) => (first === 0) === (second === 0),
+  },
+  {
+    // RwLock: (1) to (3) of a reader, (4) to (6) of a writer.
+    name: "who takes a slot looks at the gate, who takes the gate looks at the slot",
+    first: (words, at) => {
+      Atomics.compareExchange(words, at + X, 0, 1);
+      return look(words, at + Y);
+    },
+    second: (words, at) => {
+      Atomics.compareExchange(words, at + Y, 0, 1);
+      return look(words, at + X);
+    },
+    forbidden: (first, second) => first === 0 && second === 0,
   },
   {
     // RecordRing: the announcement before the bytes, the bytes before the second look.
