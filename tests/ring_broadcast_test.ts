@@ -3,6 +3,7 @@ import fs from "node:fs";
 import { describe, test } from "node:test";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { MemoryMap, MMapClosedError, MMapInvalidParameterError } from "../mod.ts";
+import { INTENT_OFFSET } from "../src/ring/broadcast_layout.ts";
 import { Broadcast, type BroadcastReader } from "../src/ring/mod.ts";
 import { platform } from "../src/ffi/host.ts";
 import {
@@ -239,6 +240,17 @@ describe("Broadcast", { skip }, () => {
     ring.write("y");
     map.asTypedArray(Int32Array, 65536 + 32, 1)[0] = 5000;
     assertRefused(() => reader.read(() => {}), MMapInvalidParameterError, "5000 bytes", "damaged");
+  });
+
+  test("read() goes on behind a message that its producer was writing over when it died", () => {
+    using map = MemoryMap.createMemfd(Broadcast.byteLength(4096));
+    using ring = Broadcast.create({ map }, { capacity: 4096 });
+    const reader = ring.reader();
+    ring.write("x");
+    map.asTypedArray(Int32Array)[INTENT_OFFSET / 4] = 4096 + 32;
+    assertEquals(drain(reader), []);
+    ring.write("y");
+    assertEquals(drain(reader), ["1 y 1"]);
   });
 });
 

@@ -475,7 +475,8 @@ describe("MessageQueue and bad input", { skip }, () => {
 
   test("tryWrite() and tryClaim() throw for impossible types and lengths", () => {
     using queue = paddedQueue(4096);
-    for (const type of [0, -1, 1.5, 2 ** 31, NaN]) {
+    for (const wrong of [0, -1, 1.5, 2 ** 31, NaN, 1n, Symbol(), Object.create(null)]) {
+      const type = wrong as number;
       assertThrows(() => queue.tryWrite("x", type), MMapInvalidParameterError);
       assertThrows(() => queue.tryClaim(1, type), MMapInvalidParameterError);
     }

@@ -147,6 +147,14 @@ describe("RecordRing iteration", () => {
     }
     assertEquals(seen, [0, 2, 3]);
   });
+
+  test("throws when the ring is closed meanwhile", () => {
+    using dir = tempDir();
+    using ring = filled(dir.file("ring"), 4, 4);
+    assertThrows(() => {
+      for (const _ of ring) ring.close();
+    }, MMapClosedError);
+  });
 });
 
 describe("RecordRing.open()", () => {

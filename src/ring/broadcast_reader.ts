@@ -102,7 +102,8 @@ export class BroadcastReader implements AsyncIterable<BroadcastMessage> {
         : undefined;
       if (!isWhole(memory, position)) {
         this.#catchUp();
-        continue;
+        if (this.#position > position) continue;
+        throw memory.damaged(`its producer has gone back from ${tail}`);
       }
       if (!isPossible) {
         throw memory.damaged(`the message at ${position} says that it has ${length} bytes`);
@@ -174,7 +175,10 @@ export class BroadcastReader implements AsyncIterable<BroadcastMessage> {
     return tail;
   }
 
-  /** Goes on at the latest message, after the producer has come around. */
+  /**
+   * Goes on at the latest message, after the producer has come around; behind it if the next one is being
+   * written over it, or was when the producer died.
+   */
   #catchUp(): void {
     const { words } = this.#memory;
     let tail: number;
@@ -183,6 +187,7 @@ export class BroadcastReader implements AsyncIterable<BroadcastMessage> {
       tail = loadPosition(words, TAIL);
       latest = latestBefore(words, tail);
     } while (loadPosition(words, TAIL) !== tail);
-    this.#position = Math.max(latest, this.#position);
+    const isThere = latest > this.#position && isWhole(this.#memory, latest);
+    this.#position = Math.max(isThere ? latest : tail, this.#position);
   }
 }

@@ -18,7 +18,7 @@ export function bytesOf(message: MessageData): Uint8Array {
 
 /** Throws unless a message of that length and type can be written. */
 export function checkMessage(length: number, type: number, most: number, capacity: number): void {
-  if ((type | 0) !== type || type < 1) {
+  if (typeof type !== "number" || (type | 0) !== type || type < 1) {
     throw new MMapInvalidParameterError(
       `Cannot use ${show(type)} as a type: it must be a whole number from 1 to ${MAX_TYPE}`,
     );

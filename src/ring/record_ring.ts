@@ -314,6 +314,7 @@ export class RecordRing implements Disposable, Iterable<Uint8Array<ArrayBuffer>>
         if (number >= end) return;
       }
       yield copy;
+      if (this.#words.length === 0) throw closed("Cannot read a closed RecordRing");
     }
   }
 
