@@ -1,6 +1,6 @@
 /** `Journal.tail()`: records as they come, from other processes and runtimes, and how it ends. */
 import { describe, test } from "node:test";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { MemoryMap, MMapError, MMapInvalidParameterError } from "../mod.ts";
 import { PUBLISHED_OFFSET } from "../src/journal/layout.ts";
 import { Journal } from "../src/journal/mod.ts";
@@ -57,6 +57,23 @@ describe("Journal.tail()", { skip }, () => {
       fill(writer, 10);
     }
     assertEquals(await within(20, "tail()", taken), range(10, 200));
+  });
+
+  test("waits where the count of records in the file lies", async () => {
+    using dir = tempDir();
+    using writer = openWriter(dir.file("log"));
+    fill(writer, 3);
+    using reader = Journal.open(dir.file("log"), { mode: "r" });
+    using map = MemoryMap.open(dir.file("log"), { mode: "r+" });
+    map.asTypedArray(Int32Array)[PUBLISHED_OFFSET / 4] = 1;
+    let looks = 0;
+    const signal = AbortSignal.timeout(20);
+    const look = () => {
+      if (++looks > 100) throw new Error("It does not wait");
+      AbortSignal.prototype.throwIfAborted.call(signal);
+    };
+    Object.defineProperty(signal, "throwIfAborted", { value: look });
+    await assertRejects(() => reader.tail(3, { signal }).next(), DOMException);
   });
 
   test("gives the writer its own records, too", async () => {

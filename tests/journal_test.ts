@@ -116,6 +116,8 @@ describe("Journal.append()", () => {
     using journal = open(dir.file("log"));
     const shared = new SharedArrayBuffer(2);
     new Uint8Array(shared).set([7, 8]);
+    const detached = new Uint8Array(4);
+    detached.buffer.transfer();
     const given = [
       ...[new Uint8Array([1, 2, 3]), new Uint8Array([9, 1, 2, 9]).subarray(1, 3)],
       ...[
@@ -124,9 +126,9 @@ describe("Journal.append()", () => {
         new ArrayBuffer(1),
         shared,
       ],
-      ...["é", new Uint8Array(0)],
+      ...["é", new Uint8Array(0), detached],
     ];
-    const expected = [[1, 2, 3], [1, 2], [1, 2], [0, 0], [0], [7, 8], [0xc3, 0xa9], []];
+    const expected = [[1, 2, 3], [1, 2], [1, 2], [0, 0], [0], [7, 8], [0xc3, 0xa9], [], []];
     given.forEach((bytes, i) => assertEquals(journal.append(bytes), i));
     assertEquals(Array.from(journal.readFrom(0), ({ bytes }) => [...bytes]), expected);
   });

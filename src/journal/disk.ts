@@ -5,6 +5,7 @@ import { explain, explainLoss, explainMissing } from "../explain.ts";
 import { nodeFs, nodePath } from "../ffi/builtin.ts";
 import { hostConstants, platform } from "../ffi/host.ts";
 import { mappingOf, MemoryMap } from "../memory_map.ts";
+import { setBytes } from "../memory_operations.ts";
 import { waitForChangeAsync, wake } from "../sync/change.ts";
 import { crc32cOf } from "./crc32c.ts";
 import {
@@ -54,7 +55,7 @@ class MappedSegment implements SegmentFile {
   }
 
   put(offset: number, bytes: Uint8Array): void {
-    this.bytes.set(bytes, offset);
+    setBytes(this.bytes, bytes, offset);
     this.#whole();
   }
 

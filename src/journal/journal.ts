@@ -12,6 +12,7 @@ import { asByteArray, lengthOf } from "../memory_operations.ts";
 import { Cursor, type JournalRecord } from "./cursor.ts";
 import { Disk } from "./disk.ts";
 import { GroupCommit } from "./group_commit.ts";
+import { published } from "./live.ts";
 import { checkOptions, type Durability, type JournalOptions } from "./options.ts";
 import { Reader } from "./reader.ts";
 import { damaged } from "./segment.ts";
@@ -281,10 +282,12 @@ export class Journal implements Disposable {
     try {
       for (;;) {
         signal?.throwIfAborted();
-        const { next } = this.#usable("read");
+        this.#usable("read");
+        // As it is in the file: where that lies, nothing but a change ends the wait.
+        const seen = published(journal.control);
         const record = this.#told(() => cursor.next());
         if (record !== undefined) yield record;
-        else await watch.changed(next);
+        else await watch.changed(seen);
       }
     } catch (error) {
       signal?.throwIfAborted(); // not that the watch was closed

@@ -27,10 +27,13 @@ const content: Kind = orHostile((from) => {
   return { value: new Uint8Array(length).fill(length), text: `new Uint8Array(${length})` };
 });
 
-/** An AbortSignal that ends a wait for sure. */
-const end: Kind = needed(({ dice, world }) => {
-  const calls = dice.between(0, 4);
-  return { value: world.abortIn(calls).signal, text: `a signal aborted ${calls} calls later` };
+/** An AbortSignal that ends a wait, soon: nothing else is called meanwhile. */
+const end: Kind = needed(({ dice }) => {
+  const milliseconds = dice.pick([0, 1, 3]);
+  return {
+    value: AbortSignal.timeout(milliseconds),
+    text: `AbortSignal.timeout(${milliseconds})`,
+  };
 });
 
 /** Bytes of a segment: small ones, many of them. */
