@@ -3,7 +3,7 @@ import fs from "node:fs";
 import { describe, test } from "node:test";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { MemoryMap, MMapClosedError, MMapInvalidParameterError } from "../mod.ts";
-import { INTENT_OFFSET } from "../src/ring/broadcast_layout.ts";
+import { EPOCH_OFFSET, INTENT_OFFSET, TAIL_OFFSET } from "../src/ring/broadcast_layout.ts";
 import { Broadcast, type BroadcastReader } from "../src/ring/mod.ts";
 import { platform } from "../src/ffi/host.ts";
 import {
@@ -240,6 +240,17 @@ describe("Broadcast", { skip }, () => {
     ring.write("y");
     map.asTypedArray(Int32Array, 65536 + 32, 1)[0] = 5000;
     assertRefused(() => reader.read(() => {}), MMapInvalidParameterError, "5000 bytes", "damaged");
+  });
+
+  test("read() throws when the tail is further than the ring is long", () => {
+    using map = MemoryMap.createMemfd(Broadcast.byteLength(4096));
+    using ring = Broadcast.create({ map }, { capacity: 4096 });
+    const reader = ring.reader();
+    ring.write("x");
+    for (const epoch of [1, 1 << 20, 1 << 30]) {
+      map.asTypedArray(Int32Array)[(TAIL_OFFSET + EPOCH_OFFSET) / 4] = epoch;
+      assertRefused(() => reader.read(() => {}), MMapInvalidParameterError, "tail", "damaged");
+    }
   });
 
   test("read() goes on behind a message that its producer was writing over when it died", () => {

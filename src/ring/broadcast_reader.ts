@@ -108,6 +108,9 @@ export class BroadcastReader implements AsyncIterable<BroadcastMessage> {
       if (!isPossible) {
         throw memory.damaged(`the message at ${position} says that it has ${length} bytes`);
       }
+      if (tail - position > memory.capacity) {
+        throw memory.damaged(`its tail is ${tail}, and the message at ${position} is still there`);
+      }
       this.#position = position + sizeOf(length);
       if (bytes === undefined) continue;
       const lost = Math.max(number - this.#next, 0);
@@ -172,6 +175,8 @@ export class BroadcastReader implements AsyncIterable<BroadcastMessage> {
     if (this.#memory.words.length === 0) throw this.#memory.closed("read from");
     const tail = loadPosition(this.#memory.words, TAIL);
     if (tail < this.#position) this.#memory.checkFaults("read from");
+    // Nobody writes so much, and numbers beyond do not count on.
+    if (tail > Number.MAX_SAFE_INTEGER) throw this.#memory.damaged(`its tail is ${tail}`);
     return tail;
   }
 

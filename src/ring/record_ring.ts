@@ -139,7 +139,7 @@ export class RecordRing implements Disposable, Iterable<Uint8Array<ArrayBuffer>>
       "Cannot create a RecordRing",
       path,
       trailer + TRAILER_LENGTH,
-      (file) => RecordRing.#whyItStays(file, options),
+      (file) => RecordRing.#whyItStays(file, { capacity, recordSize }),
     );
     try {
       const header = { kind: KIND_RECORDS, version: VERSION, parameter: recordSize, capacity };
