@@ -280,13 +280,13 @@ export async function openFileAsync(
   path: string | URL,
   options: OpenOptions & { signal?: AbortSignal },
 ): Promise<OpenedFile> {
-  const deadline = performance.now() + (options.lockTimeout ?? 0);
+  const start = performance.now();
   while (true) {
     try {
       return openFile(platform, path, options, 0);
     } catch (error) {
       const locked = error instanceof MMapError && error.code === "EWOULDBLOCK";
-      if (!locked || performance.now() >= deadline) throw error;
+      if (!locked || performance.now() - start >= (options.lockTimeout ?? 0)) throw error;
     }
     await new Promise((resolve) => setTimeout(resolve, LOCK_POLL_MILLISECONDS));
     options.signal?.throwIfAborted();

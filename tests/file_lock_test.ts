@@ -240,8 +240,8 @@ describe("a lock that somebody else holds", () => {
       );
       assertEquals(fs.readFileSync(path, "utf8"), "content");
     });
-    for (const lockTimeout of [-1, NaN, "soon", {}]) {
-      test(`and lockTimeout ${lockTimeout} are refused by ${name}`, async () => {
+    for (const lockTimeout of [-1, NaN, "soon", {}, Symbol("soon")]) {
+      test(`and lockTimeout ${String(lockTimeout)} are refused by ${name}`, async () => {
         using dir = tempDir();
         const path = dir.file("data", "content");
         using _held = MemoryMap.open(path, { lock: "exclusive" });

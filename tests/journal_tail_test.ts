@@ -164,7 +164,8 @@ describe("Journal.tail()", { skip }, () => {
   test("refuses what is no sequence or no signal", async () => {
     using dir = tempDir();
     using writer = openWriter(dir.file("log"));
-    for (const call of [writer.tail(-1), writer.tail(0, { signal: {} as never })]) {
+    const wrong = [{ signal: {} as never }, { sinal: undefined } as object, null as never];
+    for (const call of [writer.tail(-1), ...wrong.map((options) => writer.tail(0, options))]) {
       const error = await call.next().catch((error) => error);
       assert(error instanceof MMapInvalidParameterError, String(error));
     }

@@ -1,5 +1,5 @@
 /** Journal: the public face of an append-only log that survives crashes. */
-import { checkInteger, checkSignal, show } from "../check.ts";
+import { checkInteger, readOptions, show } from "../check.ts";
 import {
   MMapClosedError,
   MMapError,
@@ -250,6 +250,7 @@ export class Journal implements Disposable {
    * @param sequence Of the first record wanted. Default: the next one that is appended.
    * @param options An AbortSignal that ends it.
    * @throws What the signal's reason is, once it is aborted.
+   * @throws {MMapInvalidParameterError} If the sequence or an option is wrong.
    * @throws {MMapClosedError} If the journal is closed.
    *
    * @example
@@ -269,11 +270,11 @@ export class Journal implements Disposable {
    */
   async *tail(
     sequence: number = this.nextSequence,
-    { signal }: { readonly signal?: AbortSignal } = {},
+    options: { readonly signal?: AbortSignal } = {},
   ): AsyncGenerator<JournalRecord, void, void> {
     const journal = this.#usable("read");
     checkInteger("a sequence", sequence, 0);
-    checkSignal(signal);
+    const { signal } = readOptions("tail", options, ["signal"]);
     const cursor = new Cursor(journal, sequence);
     const watch = this.#storage.watch();
     const end = () => watch.close();
