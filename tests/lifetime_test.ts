@@ -91,13 +91,16 @@ test("30,000 maps closed leave nothing, without a collection", { skip }, async (
   assertLess(after.fds - before.fds, RUNTIME_FDS);
 });
 
-test("a buffer transferred away from a map that nobody closed stays harmless", {
-  skip,
-}, async () => {
-  const { first, later } = await fixtureResult<{ first: string; later: string[] }>(
-    "transferred_and_dropped.ts",
-  );
-  assertEquals(first, "content");
-  const allowed = ["content", "\0".repeat(7)];
-  assertEquals(later.filter((text) => !allowed.includes(text)), []);
-});
+for (const kind of ["map", "claim"]) {
+  test(`a buffer transferred away from a ${kind} that nobody closed stays harmless`, {
+    skip,
+  }, async () => {
+    const { first, later } = await fixtureResult<{ first: string; later: string[] }>(
+      "transferred_and_dropped.ts",
+      { args: [kind] },
+    );
+    assertEquals(first, "content");
+    const allowed = ["content", "\0".repeat(7)];
+    assertEquals(later.filter((text) => !allowed.includes(text)), []);
+  });
+}

@@ -111,7 +111,9 @@ export class RingMemory {
     this.mirrored = mirrored;
     this.capacity = capacity;
     const length = kind.dataOffset + (mirrored ? 2 : 1) * capacity;
-    this.words = wordsOf(this.mapping, 0, length, 2 * WORD);
+    // Public: messages and claims are views of it.
+    const { buffer, start } = this.mapping.publicBuffer(0, length, 2 * WORD);
+    this.words = new Int32Array(buffer, -start, length / WORD);
     this.bytes = new Uint8Array(this.words.buffer as ArrayBuffer, this.words.byteOffset, length);
     this.owners = LockMemory.at(map, kind.ownersOffset, kind.ownersLength, KIND_OWNERS, 0);
     this.owners.letGo ??= () => this.giveBack(() => abandonAll(this.owners));
