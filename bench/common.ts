@@ -2,6 +2,8 @@
  * What the benchmarks share: sizes, a checksum that keeps every loop honest, and libc's `memcpy` as
  * the floor that no copy can beat.
  */
+import { spawnSync } from "node:child_process";
+import os from "node:os";
 import process from "node:process";
 import { runtime } from "../src/ffi/runtime.ts";
 
@@ -80,4 +82,13 @@ export function openClock(): () => number {
     clock_gettime(monotonic, time);
     return time[0]! * 1e9 + time[2]!;
   };
+}
+
+/**
+ * Whether latencies between two processes are measured with each on a processor of its own. Else the scheduler
+ * puts both on one now and then, in C as here: to wake another processor takes several times as long.
+ */
+export function canPin(): boolean {
+  return os.availableParallelism() > 1 &&
+    spawnSync("taskset", ["--cpu-list", "0,1", "true"]).status === 0;
 }

@@ -16,7 +16,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { isMainThread, MessageChannel, Worker, workerData } from "node:worker_threads";
 import { MessageQueue, RecordRing } from "../src/ring/mod.ts";
-import { openClock, smoke } from "./common.ts";
+import { canPin, openClock, smoke } from "./common.ts";
 import { median } from "./rivals.ts";
 
 const TURNS = smoke ? 1 : 5;
@@ -227,12 +227,7 @@ function run(
 
 const ownArguments = process.versions["deno"] === undefined ? [] : ["run", "-A"];
 
-/**
- * Whether latencies are measured with each side on a processor of its own. Else the scheduler puts both on one
- * now and then, in C as here: to wake another processor takes several times as long.
- */
-const canPin = os.availableParallelism() > 1 &&
-  spawnSync("taskset", ["--cpu-list", "0,1", "true"]).status === 0;
+const pins = canPin();
 
 /**
  * Runs two roles in processes of their own, over fresh queues; the result of the one that has it.
@@ -388,7 +383,7 @@ async function main(): Promise<void> {
             run(floor, [
               what,
               String(count),
-              ...(canPin && what !== "throughput" ? ["pinned"] : []),
+              ...(pins && what !== "throughput" ? ["pinned"] : []),
             ]),
           ...(sum === undefined ? {} : { sum }),
         }]
@@ -434,15 +429,15 @@ async function main(): Promise<void> {
       ...inC("throughput", throughput, "(at most 2)", sum),
       { name: "Unix socket", sum: sumBelow(others), run: () => bySocket(folder, others) },
     ]);
-    const where = canPin ? "each on a processor of its own" : "wherever the scheduler puts them";
+    const where = pins ? "each on a processor of its own" : "wherever the scheduler puts them";
     await compare(`One way, both sides spinning, two processes, ${where}`, "time", [
-      { name: "MessageQueue", run: () => together(folder, latency, ["latency", "answer"], canPin) },
+      { name: "MessageQueue", run: () => together(folder, latency, ["latency", "answer"], pins) },
       ...inC("latency", latency, "(at most 2.5)"),
     ]);
     await compare(`One way, to a parked process, ${where}`, "time", [
       {
         name: "MessageQueue",
-        run: () => together(folder, parked, ["takeParked", "giveParked"], canPin),
+        run: () => together(folder, parked, ["takeParked", "giveParked"], pins),
       },
       ...inC("parked", parked, "(at most 1.5)"),
     ]);

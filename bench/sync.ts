@@ -21,7 +21,7 @@ import {
   waitForChangeAsync,
   wake,
 } from "../src/sync/mod.ts";
-import { openClock, smoke } from "./common.ts";
+import { canPin, openClock, smoke } from "./common.ts";
 
 /** Rounds of short loops: the median of many resists what else the machine does. */
 const ROUNDS = smoke ? 3 : 201;
@@ -198,13 +198,20 @@ async function handoffs(): Promise<void> {
     const file = path.join(folder, "shared");
     const script = fileURLToPath(import.meta.url);
     const own = process.versions["deno"] === undefined ? [] : ["run", "-A"];
+    const pins = canPin();
     const ours: Record<string, number>[] = [];
     const theirs: Record<string, number>[] = [];
     for (let turn = 0; turn < TURNS; turn++) {
-      if (compiled) theirs.push(await result(floor, [String(HANDOFFS)]));
+      if (compiled) {
+        theirs.push(await result(floor, [String(HANDOFFS), ...(pins ? ["pinned"] : [])]));
+      }
       fs.writeFileSync(file, new Uint8Array(AT.size));
       const [taker] = await Promise.all(
-        ["take", "give"].map((role) => result(process.execPath, [...own, script, role, file])),
+        ["take", "give"].map((role, processor) => {
+          const command = [process.execPath, ...own, script, role, file];
+          if (pins) command.unshift("taskset", "--cpu-list", String(processor));
+          return result(command[0]!, command.slice(1));
+        }),
       );
       ours.push(taker!);
     }

@@ -1,9 +1,10 @@
 /*
  * The floor of bench/sync.ts: the same handoffs between two parked processes by the same futex calls, in
- * C. Prints the medians in nanoseconds, as JSON. Argument: rounds.
+ * C. Prints the medians in nanoseconds, as JSON. Arguments: rounds, and `pinned` for a processor each.
  */
 #define _GNU_SOURCE
 #include <linux/futex.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,6 +76,12 @@ int main(int count, char **arguments) {
   volatile double *stamp = (double *)(words + STAMP);
   double *handoff = calloc(rounds, sizeof *handoff), *change = calloc(rounds, sizeof *change);
   int second = fork() == 0;
+  if (count > 2) {
+    cpu_set_t processor;
+    CPU_ZERO(&processor);
+    CPU_SET(second ? 0 : 1, &processor);
+    if (sched_setaffinity(0, sizeof processor, &processor) != 0) return 1;
+  }
   int thread = syscall(SYS_gettid);
   struct timespec nap = {0, 200000};
   for (int i = 0; i < rounds; i++) {
