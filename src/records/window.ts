@@ -52,8 +52,13 @@ export function windowOver(
 /** A window whose view has all elements. Made by {@link windowOver}. */
 export class Window {
   readonly map: MemoryMap;
-  readonly #mapping: Mapping;
-  readonly #asked = new Int32Array(1);
+  readonly mapping: Mapping;
+  /**
+   * What is stored to whenever `mapping.touched` is read after a load: engines keep no element of a typed
+   * array over a store to one, and a call, which happens too seldom to be compiled into a loop, would make them
+   * forget all that they know there.
+   */
+  readonly asked: Int32Array<ArrayBuffer> = new Int32Array(1);
   readonly byteOffset: number;
   readonly stride: number;
   readonly length: number;
@@ -73,7 +78,7 @@ export class Window {
 
   constructor(map: MemoryMap, byteOffset: number, stride: number, length: number, noun: string) {
     this.map = map;
-    this.#mapping = mappingOf(map);
+    this.mapping = mappingOf(map);
     this.byteOffset = byteOffset;
     this.stride = stride;
     this.length = length;
@@ -146,19 +151,12 @@ export class Window {
 
   /** Whether a page of the map was replaced, as it was when the map was last written to. */
   get touched(): boolean {
-    return this.#mapping.touched[0] !== 0;
-  }
-
-  /** Whether a page of the map was replaced, as it is now. */
-  get replaced(): boolean {
-    // Engines keep no element of a typed array over a store to one, as they could over a loop without.
-    this.#asked[0] = 1;
-    return this.#mapping.touched[0] !== 0;
+    return this.mapping.touched[0] !== 0;
   }
 
   /** Throws if what was read from an element, or written to it, is not what the map holds. */
   sound(verb: Verb, index: number, count: number = 1): void {
-    this.#mapping.intact(
+    this.mapping.intact(
       verb,
       this.byteOffset + index * this.stride,
       count * this.stride,
