@@ -10,7 +10,6 @@ import { waitForChangeAsync, wake } from "../sync/change.ts";
 import { crc32cOf } from "./crc32c.ts";
 import {
   HEADER_LENGTH,
-  lowOf,
   PUBLISHED_OFFSET,
   WAITING,
   WAITING_OFFSET,
@@ -151,8 +150,11 @@ class HeaderWatch implements Watch {
     }
   }
 
-  async changed(published: number): Promise<void> {
-    const seen = lowOf(published);
+  look(): number {
+    return this.#words[PUBLISHED_OFFSET / 4] ?? 0; // of a closed map: changed() says so
+  }
+
+  async changed(seen: number): Promise<void> {
     if (this.#writable) {
       // The writer looks for it after it has changed the count: one of the two sees the other.
       Atomics.store(this.#words, WAITING_OFFSET / 4, WAITING);

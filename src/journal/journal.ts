@@ -12,7 +12,6 @@ import { asByteArray, lengthOf } from "../memory_operations.ts";
 import { Cursor, type JournalRecord } from "./cursor.ts";
 import { Disk } from "./disk.ts";
 import { GroupCommit } from "./group_commit.ts";
-import { published } from "./live.ts";
 import { checkOptions, type Durability, type JournalOptions } from "./options.ts";
 import { Reader } from "./reader.ts";
 import { damaged } from "./segment.ts";
@@ -284,8 +283,8 @@ export class Journal implements Disposable {
       for (;;) {
         signal?.throwIfAborted();
         this.#usable("read");
-        // As it is in the file: where that lies, nothing but a change ends the wait.
-        const seen = published(journal.control);
+        // Of the file that is there now: where it lies, or is another one, only a change ends the wait.
+        const seen = watch.look();
         const record = this.#told(() => cursor.next());
         if (record !== undefined) yield record;
         else await watch.changed(seen);

@@ -39,12 +39,14 @@ export interface SegmentFile {
 
 /** Waits until a journal has more to read. */
 export interface Watch {
+  /** What {@link changed} waits for a change of: to be asked before it is looked what there is. */
+  look(): number;
   /**
-   * Waits until the count of published records is another one, with the event loop free.
+   * Waits until {@link look} gives something else, with the event loop free.
    *
    * @throws {MMapClosedError} If it was closed. The promise is rejected.
    */
-  changed(published: number): Promise<void>;
+  changed(seen: number): Promise<void>;
   /** Ends the wait. */
   close(): void;
 }
