@@ -90,7 +90,6 @@ async function allSteps(): Promise<Step[]> {
       minutes: 60,
     },
     ...lanes(deno),
-    { name: "fuzz", command: [deno, "task", "fuzz", "--minutes", "1", "--seed", "1"] },
     ...benches.map((file) => ({
       name: file,
       command: [deno, "bench", "-A", ...std, file],
