@@ -243,7 +243,7 @@ describe("Broadcast", { skip }, () => {
   });
 
   test("read() throws when the tail is further than the ring is long", () => {
-    using map = MemoryMap.createMemfd(Broadcast.byteLength(4096));
+    using map = sharedMemory(Broadcast.byteLength(4096));
     using ring = Broadcast.create({ map }, { capacity: 4096 });
     const reader = ring.reader();
     ring.write("x");
@@ -254,7 +254,7 @@ describe("Broadcast", { skip }, () => {
   });
 
   test("read() goes on behind a message that its producer was writing over when it died", () => {
-    using map = MemoryMap.createMemfd(Broadcast.byteLength(4096));
+    using map = sharedMemory(Broadcast.byteLength(4096));
     using ring = Broadcast.create({ map }, { capacity: 4096 });
     const reader = ring.reader();
     ring.write("x");
