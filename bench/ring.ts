@@ -227,8 +227,6 @@ function run(
 
 const ownArguments = process.versions["deno"] === undefined ? [] : ["run", "-A"];
 
-const pins = canPin();
-
 /**
  * Runs two roles in processes of their own, over fresh queues; the result of the one that has it.
  *
@@ -368,6 +366,7 @@ async function compare(
 }
 
 async function main(): Promise<void> {
+  const pins = canPin();
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "mman-bench-"));
   try {
     const floor = path.join(folder, "floor");

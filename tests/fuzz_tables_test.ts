@@ -19,13 +19,11 @@ const entries = Object.entries(exports);
 const functionTables = tables.filter((table) => "functions" in table) as AnyFunctionTable[];
 const classTables = tables.filter((table) => !("functions" in table)) as AnyClassTable[];
 
-// deno-lint-ignore ban-types -- whatever an entry exports
-function isClass(value: Function): boolean {
+function isClass(value: object): boolean {
   return /^(class|abstract class)\b/.test(Function.prototype.toString.call(value));
 }
 
-// deno-lint-ignore ban-types -- whatever an entry exports
-function methodsOf(owner: Function | object): (string | symbol)[] {
+function methodsOf(owner: object): (string | symbol)[] {
   return Reflect.ownKeys(owner).filter((key) =>
     key !== "constructor" &&
     typeof Object.getOwnPropertyDescriptor(owner, key)!.value === "function"
@@ -33,8 +31,7 @@ function methodsOf(owner: Function | object): (string | symbol)[] {
 }
 
 /** The methods of a class that no table has. */
-// deno-lint-ignore ban-types -- whatever an entry exports
-function missingOf(owner: Function): string[] {
+function missingOf(owner: { readonly name: string; readonly prototype: object }): string[] {
   const object = Object.create(owner.prototype);
   const table = classTables.find(({ is }) => {
     try {

@@ -111,6 +111,9 @@ export function host(): Host {
   return { platform, arch };
 }
 
+/** Whether the processor keeps the order of all but a store and a later load, as x86-64 does and arm64 not. */
+export const keepsOrder: boolean = host().arch === "x64";
+
 /** A variable of the environment; undefined if it is not set, or may not be read. */
 export function environment(variable: string): string | undefined {
   const deno = denoEnvironment(variable);

@@ -1,5 +1,5 @@
 /** Order between plain loads of memory that is read only, and that nobody may write to; and between stores. */
-import { host } from "../ffi/runtime.ts";
+import { keepsOrder } from "../ffi/runtime.ts";
 
 const own = new Int32Array(new SharedArrayBuffer(4));
 
@@ -15,9 +15,6 @@ export function loadFence(): void {
   Atomics.load(own, 0);
 }
 
-/** Whether the processor shows stores to others in the order in which they were made. */
-const keepsStores = host().arch === "x64";
-
 /**
  * Stores a word after all that was stored before this call, and before all that is stored after it.
  *
@@ -27,7 +24,7 @@ const keepsStores = host().arch === "x64";
  * the load what comes after.
  */
 export function storeInOrder(words: Int32Array, index: number, value: number): void {
-  if (keepsStores) {
+  if (keepsOrder) {
     words[index] = value;
   } else {
     Atomics.store(words, index, value);

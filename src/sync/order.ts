@@ -1,5 +1,5 @@
 /** Order between a compare-and-swap and what is read after it. */
-import { host } from "../ffi/runtime.ts";
+import { keepsOrder } from "../ffi/runtime.ts";
 
 type Look = (words: Int32Array, index: number) => number;
 
@@ -16,4 +16,4 @@ const atomic: Look = (words, index) => Atomics.load(words, index);
  * plain load may overtake the store of a compare-and-swap. Not for a loop without an atomic access
  * in it: there the engine may read once for all.
  */
-export const look: Look = host().arch === "x64" ? plain : atomic;
+export const look: Look = keepsOrder ? plain : atomic;
