@@ -141,7 +141,7 @@ async function runStep({ name, command, env = {}, minutes = 10 }: Step): Promise
   console.log(`\n== ${name} ==`);
   const outcome = await run(command, { env, limitSeconds: minutes * 60, stdout: "tee" });
   const parts = parseRows(outcome.stdout);
-  return { name, seconds: outcome.seconds, ...countStep(outcome), parts };
+  return { name, seconds: outcome.seconds, ...countStep(outcome), failures: [], parts };
 }
 
 async function main(): Promise<void> {

@@ -38,34 +38,65 @@ export function addCounts(all: Iterable<Counts>): Counts {
 /** An attribute value may hold a raw `>` (Node), and a passed test may have no body (Bun, Node). */
 const TEST_CASE = /<testcase((?:\s+[\w:-]+="[^"]*")*)\s*(?:\/>|>([\s\S]*?)<\/testcase>)/g;
 
+/** A failed test's element, and the message that all three runtimes give it. */
+const FAILURE = /<(?:failure|error)\b(?:[^>]*?\smessage="([^"]*)")?/;
+
+/** What a JUnit report says. */
+export interface Report extends Counts {
+  /** A line for each failed test: its file where the report names it, its name, and its message. */
+  readonly failures: readonly string[];
+}
+
+/** Text of an XML attribute on one line, its references resolved. */
+function plain(attribute: string): string {
+  const references: Record<string, string> = { lt: "<", gt: ">", quot: '"', apos: "'", amp: "&" };
+  return attribute
+    .replace(
+      /&#(x?)([\da-f]+);/gi,
+      (_, hex, digits) => String.fromCodePoint(Number.parseInt(digits, hex ? 16 : 10)),
+    )
+    .replace(/&(lt|gt|quot|apos|amp);/g, (_, name) => references[name] ?? "")
+    .replace(/\s+/g, " ").trim();
+}
+
 /**
- * Counts the tests of a JUnit report.
+ * Reads a JUnit report.
  *
  * @param flat Deno lists a group as a test beside its members, which it calls "group > member". Groups
  *   are no tests of their own here, as in the reports of Bun and Node.
  */
-export function countReport(xml: string, flat: boolean): Counts {
-  const cases = [...xml.matchAll(TEST_CASE)].map(([, attributes = "", body = ""]) => ({
-    name: /\sname="([^"]*)"/.exec(attributes)?.[1] ?? "",
-    file: /\sfile="([^"]*)"/.exec(attributes)?.[1] ?? "",
-    outcome: /<(?:failure|error)\b/.test(body)
-      ? "failed"
-      : body.includes("<skipped")
-      ? "skipped"
-      : "passed",
-  }));
-  // Node lists a file without any test as a test that passed.
-  const tests = cases.filter(({ name, file, outcome }) =>
-    outcome === "failed" || !file.endsWith(`/${name}`)
-  );
+export function readReport(xml: string, flat: boolean): Report {
+  const cases = [...xml.matchAll(TEST_CASE)].map(([, attributes = "", body = ""]) => {
+    const attribute = (name: string) =>
+      new RegExp(`\\s${name}="([^"]*)"`).exec(attributes)?.[1] ?? "";
+    const failure = FAILURE.exec(body);
+    return {
+      name: attribute("name"),
+      file: attribute("file"),
+      place: attribute("file") || attribute("classname"),
+      outcome: failure ? "failed" : body.includes("<skipped") ? "skipped" : "passed",
+      message: failure?.[1] ?? "",
+    };
+  });
   const groups = new Set<string>();
   if (flat) {
-    for (const { name } of tests) {
+    for (const { name } of cases) {
       const parts = name.split(" &gt; ");
       parts.slice(1).forEach((_, i) => groups.add(parts.slice(0, i + 1).join(" &gt; ")));
     }
   }
-  const count = (outcome: string) =>
-    tests.filter((test) => test.outcome === outcome && !groups.has(test.name)).length;
-  return { passed: count("passed"), failed: count("failed"), skipped: count("skipped") };
+  const tests = cases.filter(({ name, file, outcome }) =>
+    // Node lists a file without any test as a test that passed.
+    !groups.has(name) && (outcome === "failed" || !file.endsWith(`/${name}`))
+  );
+  const of = (outcome: string) => tests.filter((test) => test.outcome === outcome);
+  const failures = of("failed").map(({ place, name, message }) =>
+    plain(`${place.replace(/^.*\/(?=tests\/)/, "")}: ${name}: ${message}`).slice(0, 300)
+  );
+  return {
+    passed: of("passed").length,
+    failed: failures.length,
+    skipped: of("skipped").length,
+    failures,
+  };
 }

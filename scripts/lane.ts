@@ -2,7 +2,7 @@
  * What the test lanes for other systems on this machine (arm64.ts, musl.ts) share: runtimes from npm
  * that something has to start, the test files under them, a row for each, the line of counts at the end.
  */
-import { countReport } from "./counts.ts";
+import { readReport } from "./counts.ts";
 import { makeFolder, mustRun } from "./debian.ts";
 import { run } from "./process.ts";
 import { stdArguments } from "./std.ts";
@@ -103,9 +103,9 @@ async function testUnder(
     const logged = ["sh", "-c", '"$@" > "$0" 2>&1', log, launcher, ...args];
     const outcome = await run(logged, { env, limitSeconds });
     console.log(`\n== ${name}: ${runtime} ${version} ==\n${await Deno.readTextFile(log)}`);
-    const counts = countReport(await Deno.readTextFile(reportPath), runtime === "deno");
+    const results = readReport(await Deno.readTextFile(reportPath), runtime === "deno");
 
-    return makeRow(`${name}, ${runtime} ${version}`, counts, outcome.seconds, [
+    return makeRow(`${name}, ${runtime} ${version}`, results, outcome.seconds, [
       outcome.reason,
       await Deno.readTextFile(uncaught) && "an error was not caught",
     ]);

@@ -3,13 +3,13 @@
  * command line asks for, a row for each runtime, and the line of counts at the end.
  */
 import { parseArgs } from "node:util";
-import { addCounts, type Counts, formatCounts, parseCounts } from "./counts.ts";
+import { addCounts, formatCounts, parseCounts, type Report } from "./counts.ts";
 
 /** Bun ends a test after five seconds unless told otherwise; Deno and Node do not end it. */
 export const BUN_TEST_MS = 120_000;
 
 /** How the tests went under one runtime. */
-export interface Row extends Counts {
+export interface Row extends Report {
   /** System, runtime and version. */
   readonly name: string;
   readonly seconds: number;
@@ -81,44 +81,57 @@ export async function selectTests<Name extends string>(
 /** The row of a run that could not be made. */
 export function failedRow(name: string, error: unknown): Row {
   const reason = error instanceof Error ? error.message : String(error);
-  return { name, passed: 0, failed: 1, skipped: 0, seconds: 0, reason };
+  return { name, passed: 0, failed: 1, skipped: 0, seconds: 0, reason, failures: [] };
 }
 
 /**
- * A row from the counts of a report. A run may fail outside of any test: a file that does not load, a
+ * A row from a report. A run may fail outside of any test: a file that does not load, a
  * hook, a crash, the time limit.
  *
  * @param reasons What went wrong outside of the tests; it counts only where no test has failed.
  */
 export function makeRow(
   name: string,
-  counts: Counts,
+  report: Report,
   seconds: number,
   reasons: readonly string[],
 ): Row {
-  const ran = counts.passed + counts.failed > 0 ? [] : ["ran no test"];
-  const reason = counts.failed > 0 ? "" : [...ran, ...reasons].filter(Boolean).join(", ");
-  return { ...counts, name, seconds, reason, failed: counts.failed + (reason ? 1 : 0) };
+  const ran = report.passed + report.failed > 0 ? [] : ["ran no test"];
+  const reason = report.failed > 0 ? "" : [...ran, ...reasons].filter(Boolean).join(", ");
+  return { ...report, name, seconds, reason, failed: report.failed + (reason ? 1 : 0) };
 }
 
 const NAME_WIDTH = 28;
 
-/** One line of a table: the name, the time, the counts, and the reason in parentheses. */
-export function formatRow({ name, seconds, reason, ...counts }: Row, width: number = NAME_WIDTH) {
+/** Before each failed test below its row. */
+const FAILED = "    failed: ";
+
+/**
+ * One line of a table: the name, the time, the counts, and the reason in parentheses; below it a line for
+ * each failed test, so that the end of a long output tells what failed.
+ */
+export function formatRow(
+  { name, seconds, reason, failures, ...counts }: Row,
+  width: number = NAME_WIDTH,
+): string {
   const note = reason && `  (${reason})`;
   const time = seconds.toFixed(1).padStart(8);
-  return `${name.padEnd(width)}${time} s  ${formatCounts(counts)}${note}`;
+  const line = `${name.padEnd(width)}${time} s  ${formatCounts(counts)}${note}`;
+  return [line, ...failures.map((failure) => FAILED + failure)].join("\n");
 }
 
 /** The rows in what one of these commands has printed. */
 export function parseRows(output: string): Row[] {
-  const row =
+  const pattern =
     /^(\S.*?) +(\d+\.\d) s {2}(\d+ passed, \d+ failed(?:, \d+ skipped)?)(?: {2}\((.*)\))?$/;
-  return output.trimEnd().split("\n").flatMap((line) => {
-    const [, name = "", seconds = "", text = "", reason = ""] = row.exec(line) ?? [];
+  const rows: (Row & { failures: string[] })[] = [];
+  for (const line of output.trimEnd().split("\n")) {
+    const [, name = "", seconds = "", text = "", reason = ""] = pattern.exec(line) ?? [];
     const counts = parseCounts(text);
-    return counts ? [{ ...counts, name, seconds: Number(seconds), reason }] : [];
-  });
+    if (counts) rows.push({ ...counts, name, seconds: Number(seconds), reason, failures: [] });
+    else if (line.startsWith(FAILED)) rows.at(-1)?.failures.push(line.slice(FAILED.length));
+  }
+  return rows;
 }
 
 /** Prints the rows and the line of counts; ends the process if a test failed. */

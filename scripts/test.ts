@@ -4,7 +4,7 @@
  *
  *   deno task test [--runtime deno|bun|node]... [--minutes N] [part of a test file's path]...
  */
-import { countReport } from "./counts.ts";
+import { readReport } from "./counts.ts";
 import { run } from "./process.ts";
 import { findRuntime, type Runtime, type RuntimeName } from "./runtimes.ts";
 import { stdArguments } from "./std.ts";
@@ -82,9 +82,9 @@ async function testUnder(
       NODE_COMPILE_CACHE: `${folder}/compiled`,
     };
     const outcome = await run(command, { env, limitSeconds });
-    const counts = countReport(await readIfPresent(reportPath), name === "deno");
+    const results = readReport(await readIfPresent(reportPath), name === "deno");
 
-    return makeRow(`${MACHINE}, ${name} ${runtime.version}`, counts, outcome.seconds, [
+    return makeRow(`${MACHINE}, ${name} ${runtime.version}`, results, outcome.seconds, [
       outcome.reason,
       await readIfPresent(uncaughtLog) && "an error was not caught",
     ]);

@@ -5,7 +5,7 @@
  *
  *   deno task test:windows [--runtime bun|deno|node]... [--minutes N] [part of a test file's path]...
  */
-import { countReport } from "./counts.ts";
+import { readReport } from "./counts.ts";
 import { run } from "./process.ts";
 import { BUN_TEST_MS, failedRow, makeRow, report, type Row, selectTests } from "./suite.ts";
 import { prepareWine, WINDOWS_RUNTIMES, type WindowsRuntime, type Wine } from "./windows/wine.ts";
@@ -78,8 +78,8 @@ async function testUnder(
     name === "node" ? [...throughFile, `${reportPath}.log`, ...command] : command,
     { env: wine.env, limitSeconds },
   );
-  const counts = countReport(await Deno.readTextFile(reportPath), name === "deno");
-  return makeRow(`Windows x64, ${name} ${version}`, counts, seconds, [reason]);
+  const results = readReport(await Deno.readTextFile(reportPath), name === "deno");
+  return makeRow(`Windows x64, ${name} ${version}`, results, seconds, [reason]);
 }
 
 /** Runs the files in each runtime, whatever becomes of the others. */

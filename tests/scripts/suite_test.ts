@@ -3,15 +3,21 @@ import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import { formatRow, makeRow, parseRows } from "../../scripts/suite.ts";
 
-const counts = { passed: 12, failed: 0, skipped: 3 };
+const counts = { passed: 12, failed: 0, skipped: 3, failures: [] };
+const broken = {
+  passed: 1,
+  failed: 2,
+  skipped: 0,
+  failures: ["a_test.ts: one: no", "b: 2 passed"],
+};
 
 test("parseRows() reads the rows that formatRow() writes, and nothing else", () => {
   const rows = [
     makeRow("Linux x64, deno 2.9.6", counts, 61.5, [""]),
-    makeRow("Windows x64, bun 1.4.5", { passed: 0, failed: 0, skipped: 0 }, 600, [
+    makeRow("Windows x64, bun 1.4.5", { passed: 0, failed: 0, skipped: 0, failures: [] }, 600, [
       "ended by SIGKILL",
     ]),
-    makeRow("Linux arm64, bun 1.4.5", { passed: 1, failed: 2, skipped: 0 }, 0.1, [
+    makeRow("Linux arm64, bun 1.4.5", broken, 0.1, [
       "exited with code 1",
     ]),
   ];
@@ -30,7 +36,7 @@ test("makeRow() counts a run that failed outside of its tests as one failure, wi
 });
 
 test("makeRow() counts a run without a test as one failure", () => {
-  const { failed, reason } = makeRow("name", { passed: 0, failed: 0, skipped: 5 }, 1, [""]);
+  const { failed, reason } = makeRow("name", { ...counts, passed: 0 }, 1, [""]);
   assertEquals([failed, reason], [1, "ran no test"]);
 });
 
