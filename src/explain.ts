@@ -140,18 +140,30 @@ export function explainLoss(what: string, error: unknown): unknown {
 }
 
 /**
+ * Says of a class over a map of its own what it can do about a failure: the cure of the map's error
+ * names calls of the map. Anything without a cure here is returned as it came.
+ *
+ * @param what The request and the place, such as `Cannot open "a" as a MessageQueue`.
+ * @param cures What is the matter and what helps, by the error's code.
+ */
+export function explainOwn(
+  what: string,
+  error: unknown,
+  cures: Readonly<Record<string, string>>,
+): unknown {
+  if (!(error instanceof MMapError)) return error;
+  const { code, errno, syscall } = error;
+  const cure = code === undefined ? undefined : cures[code];
+  if (cure === undefined) return error;
+  return new MMapError(`${what}: ${cure}`, { code, errno, syscall, cause: error });
+}
+
+/**
  * Says of a missing file how one of its kind is made. Anything else is returned as it came.
  *
  * @param what The request and the file, such as `Cannot open "a" as a MessageQueue`.
  * @param cure How it is made, such as `make it with MessageQueue.create()`.
  */
 export function explainMissing(what: string, error: unknown, cure: string): unknown {
-  if (!(error instanceof MMapError) || error.code !== "ENOENT") return error;
-  const { code, errno, syscall } = error;
-  return new MMapError(`${what}: there is no such file; check the path, or ${cure}`, {
-    code,
-    errno,
-    syscall,
-    cause: error,
-  });
+  return explainOwn(what, error, { ENOENT: `there is no such file; check the path, or ${cure}` });
 }

@@ -68,15 +68,16 @@ export function createNamed(
       error,
       undefined,
       (error as { code?: unknown }).code === "EEXIST"
-        ? "the name is taken; open it with openNamed(), or take it away with unlinkNamed()"
+        ? "the name is taken; open it with MemoryMap.openNamed(), or take it away with " +
+          "MemoryMap.unlinkNamed()"
         : undefined,
     );
   }
 }
 
 const openingCures: Readonly<Record<string, string>> = {
-  ENOENT: "nobody has created it; use createNamed()",
-  ELOOP: "the name is a symbolic link, which is refused; take it away with unlinkNamed()",
+  ENOENT: "nobody has created it; use MemoryMap.createNamed()",
+  ELOOP: "the name is a symbolic link, which is refused; take it away with MemoryMap.unlinkNamed()",
   ENODEV: "what has the name is no shared memory; use another name",
 };
 

@@ -1,10 +1,13 @@
 /** Rings and files that are there already: what is replaced, what is refused, what is said of it. */
 import fs from "node:fs";
+import process from "node:process";
 import { describe, test } from "node:test";
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { MMapError, MMapInvalidParameterError } from "../mod.ts";
-import { Broadcast, MessageQueue, RecordRing } from "../src/ring/mod.ts";
-import { assertRefused, skipOnWindows, tempDir } from "./helpers.ts";
+import { MemoryMap, MMapError, MMapInvalidParameterError } from "../mod.ts";
+import { platform } from "../src/ffi/host.ts";
+import { Broadcast, MessageQueue, type NewRingPlace, RecordRing } from "../src/ring/mod.ts";
+import { assertRefused, firstReason, skipOnWindows, tempDir } from "./helpers.ts";
+import { skipOutsideLinux } from "./helpers_paging.ts";
 import { skipWithoutSync } from "./helpers_sync.ts";
 
 const capacity = 4096;
@@ -17,17 +20,15 @@ const kinds: readonly [string, (path: string) => Disposable][] = [
   ["RecordRing", (path) => RecordRing.create(path, records)],
 ];
 
+/** What helps where another file is: a record ring may be one of another size. */
+function cureOf(name: string): string {
+  return name === "RecordRing" ? "open it with RecordRing.open()" : "give another path";
+}
+
 /** Asserts that nothing is made at a path, and that the file there stays as it is. */
 function assertKept(path: string, make: () => unknown, ...parts: string[]): void {
   const before = fs.readFileSync(path);
-  const error = assertRefused(
-    make,
-    MMapError,
-    JSON.stringify(path),
-    "open it",
-    "remove it",
-    ...parts,
-  );
+  const error = assertRefused(make, MMapError, JSON.stringify(path), "remove it", ...parts);
   assertEquals(error.code, "EEXIST");
   assertEquals(fs.readFileSync(path), before);
 }
@@ -39,7 +40,7 @@ for (const [name, create] of kinds) {
       const path = dir.file("text");
       for (const text of ["x", "some text\n".repeat(10_000), "\0".repeat(100_000)]) {
         fs.writeFileSync(path, text);
-        assertKept(path, () => create(path), `Cannot create a ${name}`);
+        assertKept(path, () => create(path), `Cannot create a ${name}`, cureOf(name));
       }
     });
 
@@ -49,7 +50,7 @@ for (const [name, create] of kinds) {
         if (other === name) continue;
         const path = dir.file(other);
         make(path)[Symbol.dispose]();
-        assertKept(path, () => create(path));
+        assertKept(path, () => create(path), cureOf(name));
       }
     });
 
@@ -60,6 +61,7 @@ for (const [name, create] of kinds) {
         MMapError,
         JSON.stringify(dir.path),
         "no file",
+        "give another path",
       );
       assertEquals(error.code, "EEXIST");
     });
@@ -110,7 +112,7 @@ describe("MessageQueue.create() where there is a queue", { skip: skipWithoutSync
       {
         using queue = create();
         use(queue);
-        assertKept(path, create, "somebody uses the MessageQueue there");
+        assertKept(path, create, "somebody uses the MessageQueue there", "MessageQueue.open()");
       }
       create().close();
     }
@@ -135,7 +137,7 @@ test("Broadcast.create() refuses while a producer lives", { skip: skipWithoutSyn
   {
     using prices = create();
     prices.write("1.25");
-    assertKept(path, create, "somebody uses the Broadcast there");
+    assertKept(path, create, "somebody uses the Broadcast there", "Broadcast.open()");
   }
   create().close();
 });
@@ -147,7 +149,7 @@ test("RecordRing.create() refuses while a writer lives", () => {
   {
     using other = create();
     other.write(new Uint8Array([7]));
-    assertKept(path, create, "somebody writes the RecordRing there");
+    assertKept(path, create, "somebody writes the RecordRing there", "RecordRing.open()");
     other.write(new Uint8Array([8])); // the question has not taken its lock
     assertEquals(other.count, 2);
   }
@@ -158,7 +160,12 @@ test("RecordRing.create() refuses a ring of another size, and replaces another p
   using dir = tempDir();
   const path = dir.file("log");
   RecordRing.create(path, { capacity: 3, recordSize: 9 }).close();
-  assertKept(path, () => RecordRing.create(path, records), "3 records of 8 bytes");
+  assertKept(
+    path,
+    () => RecordRing.create(path, records),
+    "3 records of 8 bytes",
+    "RecordRing.open()",
+  );
   const theirs = new Uint8Array(16 + 3 * 8);
   theirs.set([2], 0);
   theirs.set([2], 8);
@@ -196,6 +203,52 @@ describe("open()", { skip: skipWithoutSync }, () => {
       "no ring",
       "MessageQueue.create()",
     );
+  });
+});
+
+describe("by name", {
+  skip: firstReason(skipWithoutSync, platform().openNamed === undefined && "needs named memory"),
+}, () => {
+  const rings = { MessageQueue, Broadcast } as const;
+  for (const [kind, Ring] of Object.entries(rings)) {
+    const name = `mman-ring-${kind}-${process.pid}`;
+
+    test(`${kind}.create() says of a name that is taken which call opens it`, () => {
+      using ring = Ring.create({ name, owned: skipOutsideLinux === false }, { capacity });
+      const cures = [`${kind}.open({ name })`, "MemoryMap.unlinkNamed()"];
+      const create = () => Ring.create({ name }, { capacity });
+      const error = assertRefused(create, MMapError, JSON.stringify(name), "taken", ...cures);
+      assertEquals(error.code, "EEXIST");
+      assert(!error.message.includes("openNamed"), error.message);
+      using other = Ring.open({ name });
+      assertEquals(other.capacity, ring.capacity);
+    });
+
+    test(`${kind}.open() says of a name that nobody has which call makes it`, () => {
+      const open = () => Ring.open({ name: `${name}-none` });
+      const error = assertRefused(open, MMapError, `${kind}.create({ name }`);
+      assertEquals(error.code, "ENOENT");
+    });
+  }
+
+  test("an owned name goes when its creator closes, one that is not owned stays", {
+    skip: skipOutsideLinux,
+  }, () => {
+    const name = `mman-ring-owned-${process.pid}`;
+    MessageQueue.create({ owned: true, name }, { capacity }).close();
+    assertThrows(() => MessageQueue.open({ name }), MMapError, "nobody has created it");
+    MessageQueue.create({ name, owned: false }, { capacity }).close();
+    MessageQueue.open({ name }).close();
+    MemoryMap.unlinkNamed(name);
+  });
+
+  test("owned is nothing for another place, and no place by itself", () => {
+    for (
+      const place of [{ owned: true }, { anonymous: true, owned: true }, { path: "x", owned: true }]
+    ) {
+      const create = () => MessageQueue.create(place as NewRingPlace, { capacity });
+      assertRefused(create, MMapInvalidParameterError, "path, name, map");
+    }
   });
 });
 

@@ -119,8 +119,9 @@ export class Broadcast implements Disposable {
    * @param place A new file, a new name, a zeroed map, or memory without a name.
    * @param options The capacity.
    * @throws {MMapInvalidParameterError} If an option is wrong, or the system cannot wait in shared memory.
-   * @throws {MMapError} If the memory cannot be made; `code` says why. `EEXIST`: there is a file that is
-   * not empty and no Broadcast, or one with a living producer.
+   * @throws {MMapError} If the memory cannot be made; `code` says why. `EEXIST`: the name is taken
+   * (open the ring, or `MemoryMap.unlinkNamed`), or there is a file
+   * that is not empty and no Broadcast, or one with a living producer.
    */
   static create(place: NewRingPlace, options: RingOptions): Broadcast {
     return new Broadcast(RingMemory.create(kind, place, options));

@@ -141,8 +141,9 @@ export class MessageQueue implements Disposable, AsyncIterable<Message> {
    * @param place A new file, a new name, a zeroed map, or memory without a name.
    * @param options The capacity.
    * @throws {MMapInvalidParameterError} If an option is wrong, or the system cannot wait in shared memory.
-   * @throws {MMapError} If the memory cannot be made; `code` says why. `EEXIST`: there is a file that is
-   * not empty and no queue, or a queue with a living consumer or producer.
+   * @throws {MMapError} If the memory cannot be made; `code` says why. `EEXIST`: the name is taken
+   * (open the ring, or `MemoryMap.unlinkNamed`), or there is a file
+   * that is not empty and no queue, or a queue with a living consumer or producer.
    */
   static create(place: NewRingPlace, options: RingOptions): MessageQueue {
     return new MessageQueue(RingMemory.create(kind, place, options));

@@ -6,7 +6,7 @@ import { platform } from "../ffi/host.ts";
 import { pathOf } from "../file.ts";
 import { MemoryMap } from "../memory_map.ts";
 
-/** Why a file that is there, of so many bytes, must not be replaced; undefined if it may be. */
+/** Why a file that is there, of so many bytes, must not be replaced, and what to do; undefined if it may be. */
 export type Refusal = (path: string, size: number) => string | undefined;
 
 /**
@@ -31,12 +31,9 @@ export function createFile(
     ? undefined
     : found.isFile()
     ? refusal(name, found.size)
-    : "it is no file";
+    : "it is no file; give another path";
   if (why !== undefined) {
-    throw new MMapError(
-      `${what} in ${show(name)}: ${why}; open it if it is what you want, or remove it`,
-      { code: "EEXIST" },
-    );
+    throw new MMapError(`${what} in ${show(name)}: ${why}`, { code: "EEXIST" });
   }
   try {
     nodeFs().unlinkSync(name);

@@ -204,13 +204,17 @@ export class RecordRing implements Disposable, Iterable<Uint8Array<ArrayBuffer>>
     path: string,
     { capacity, recordSize }: RecordRingOptions,
   ): string | undefined {
-    const other = `the file there is no ring of ${capacity} records of ${recordSize} bytes`;
+    const other =
+      `the file there is no ring of ${capacity} records of ${recordSize} bytes; open it with ` +
+      "RecordRing.open() if it is one of another size, or remove it";
     try {
       using ring = RecordRing.open(path, { recordSize });
       if (ring.capacity !== capacity) return other;
       const { platform, fd } = ring.#mapping;
       // Shared, so that two who ask at once are not in each other's way; it ends with this map.
-      return platform.lockFile(fd, false) ? undefined : "somebody writes the RecordRing there";
+      return platform.lockFile(fd, false)
+        ? undefined
+        : "somebody writes the RecordRing there; open it with RecordRing.open(), or remove it";
     } catch (error) {
       if (error instanceof MMapInvalidParameterError) return other;
       throw error;

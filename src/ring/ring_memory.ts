@@ -1,7 +1,7 @@
 /** The memory of a MessageQueue or a Broadcast: found or made, checked, and its owners. */
 import { checkInteger, checkOptionKeys, show } from "../check.ts";
 import { MMapClosedError, MMapInvalidParameterError } from "../errors.ts";
-import { explainLoss, explainMissing } from "../explain.ts";
+import { explainLoss, explainMissing, explainOwn } from "../explain.ts";
 import { hostConstants, platform } from "../ffi/host.ts";
 import type { SyncPlatform } from "../ffi/sync_platform.ts";
 import { pathOf } from "../file.ts";
@@ -30,8 +30,11 @@ export const MIRRORED = 1;
 export type NewRingPlace =
   /** A new file. One that is there gives way if it is empty, or such a ring that nobody uses any more. */
   | { path: string | URL }
-  /** Named shared memory that is not there yet. */
-  | { name: string }
+  /**
+   * Named shared memory that is not there yet. The name stays until `MemoryMap.unlinkNamed`, or goes
+   * when its creator closes the ring or ends with `owned: true`, as that of `MemoryMap.createNamed`.
+   */
+  | { name: string; owned?: boolean }
   /** A map of one's own, shared and zeroed, of at least `byteLength(capacity)` bytes. */
   | { map: MemoryMap }
   /** Memory without a name, for the threads of this process: see `share()`. */
@@ -254,7 +257,7 @@ function newMap(
   place: NewRingPlace,
   size: number,
 ): { map: MemoryMap; isOurs: boolean } {
-  const key = keyOf(what, place, ["path", "name", "map", "anonymous"]);
+  const key = keyOf(what, place, ["path", "name", "map", "anonymous"], { name: "owned" });
   if (key === "map") return { map: (place as { map: MemoryMap }).map, isOurs: false };
   if (key === "path") {
     const { path } = place as { path: string | URL };
@@ -262,7 +265,16 @@ function newMap(
     return { map, isOurs: true };
   }
   if (key === "name") {
-    return { map: MemoryMap.createNamed((place as { name: string }).name, size), isOurs: true };
+    const { name, owned = false } = place as { name: string; owned?: boolean };
+    try {
+      return { map: MemoryMap.createNamed(name, size, { owned }), isOurs: true };
+    } catch (error) {
+      throw explainOwn(`${what} in shared memory ${show(name)}`, error, {
+        EEXIST:
+          `the name is taken; if it is a ${kind.name}, open it with ${kind.name}.open({ name }), ` +
+          "else take it away with MemoryMap.unlinkNamed()",
+      });
+    }
   }
   const map = platform().memfd === undefined
     ? MemoryMap.createAnonymous(size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS)
@@ -274,10 +286,12 @@ function newMap(
 function whyItStays(what: string, kind: RingKind, path: string): string | undefined {
   const platform = requireSyncPlatform(what);
   const words = firstWords(path, kind.ownersOffset + kind.ownersLength);
-  if (!isOfKind(words, kind.kind, kind.version)) return `the file there is no ${kind.name}`;
+  if (!isOfKind(words, kind.kind, kind.version)) {
+    return `the file there is no ${kind.name}; give another path, or remove it`;
+  }
   const owners = words.subarray(kind.ownersOffset / WORD);
   return kind.marks.some((mark) => livesAt(platform, owners, mark))
-    ? `somebody uses the ${kind.name} there`
+    ? `somebody uses the ${kind.name} there; open it with ${kind.name}.open(), or remove it`
     : undefined;
 }
 
@@ -297,7 +311,12 @@ function existingMap(
   if (key === "name") {
     const { name } = place as { name: string };
     const what = `Cannot open shared memory ${show(name)} as a ${kind.name}`;
-    return { map: MemoryMap.openNamed(name), isOurs: true, what };
+    try {
+      return { map: MemoryMap.openNamed(name), isOurs: true, what };
+    } catch (error) {
+      const cure = `nobody has created it; make it with ${kind.name}.create({ name }, ...)`;
+      throw explainOwn(what, error, { ENOENT: cure });
+    }
   }
   const { path } = place as { path: string | URL };
   const what = `Cannot open ${show(pathOf(path))} as a ${kind.name}`;
@@ -308,11 +327,16 @@ function existingMap(
   }
 }
 
-/** The one key of a place. */
-function keyOf(what: string, place: unknown, known: readonly string[]): string {
+/** The one key of a place. @param further The key that may stand beside it. */
+function keyOf(
+  what: string,
+  place: unknown,
+  known: readonly string[],
+  further: Readonly<Record<string, string>> = {},
+): string {
   const keys = typeof place === "object" && place !== null ? Object.keys(place) : [];
-  const [key = ""] = keys;
-  if (keys.length === 1 && known.includes(key)) return key;
+  const [key = ""] = keys.filter((key) => known.includes(key));
+  if (key !== "" && keys.every((other) => other === key || other === further[key])) return key;
   throw new MMapInvalidParameterError(
     `${what} in ${show(place)}: give an object with one of ${known.join(", ")}`,
   );
