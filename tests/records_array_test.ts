@@ -127,6 +127,52 @@ describe("RecordArray.get() and set()", () => {
     }
   });
 
+  test("refuse fields that the record does not have, and name them and those it has", () => {
+    using map = MemoryMap.createAnonymous(4096);
+    const ticks = Tick.over(map);
+    ticks.set(0, { index: 1, value: 2 });
+    for (const wrong of [{ vlaue: 3, index: 1, value: 2 }, { index: 1, value: 2, vlaue: 3 }]) {
+      const message = ['"vlaue"', "index, value"] as const;
+      assertRefused(() => ticks.set(0, wrong), MMapInvalidParameterError, ...message);
+      assertRefused(() => Tick.encode(wrong), MMapInvalidParameterError, ...message);
+    }
+    assertEquals(ticks.get(0), { index: 1, value: 2 });
+    const trades = Trade.over(map, 0, 2);
+    const set = (bad: object) => () => trades.set(1, { ...trade, ...bad } as never);
+    const wrong = { ...trade.at, z: 1 };
+    assertRefused(set({ at: wrong }), MMapInvalidParameterError, '"at.z"', "has x, y");
+    assertRefused(
+      set({ points: [{ a: 1, b: 2 }, { a: 1, b: 2, c: 3 }] }),
+      MMapInvalidParameterError,
+      "a, b",
+    );
+    const assign = () => void (trades.at(1).at = wrong);
+    assertRefused(assign, MMapInvalidParameterError, '"at.z"');
+    assertRefused(() => trades.column("at").set(1, wrong), MMapInvalidParameterError, '"at.z"');
+  });
+
+  test("take fields in any order, inherited ones, and a record in place", () => {
+    using map = MemoryMap.createAnonymous(4096);
+    const ticks = Tick.over(map);
+    ticks.set(0, { value: 2, index: 1 });
+    class Sample {
+      index = 3;
+      get value() {
+        return this.index / 2;
+      }
+      method() {}
+    }
+    ticks.set(1, new Sample());
+    ticks.set(2, Object.create({ index: 4, value: 5, further: 6 }));
+    ticks.set(3, ticks.at(1));
+    assertEquals([0, 1, 2, 3].map((index) => ticks.get(index)), [
+      { index: 1, value: 2 },
+      { index: 3, value: 1.5 },
+      { index: 4, value: 5 },
+      { index: 3, value: 1.5 },
+    ]);
+  });
+
   test("zero the padding", () => {
     using map = MemoryMap.createAnonymous(4096);
     map.fill(0xff);

@@ -10,7 +10,7 @@ import {
   MMapError,
   MMapInvalidParameterError,
 } from "../mod.ts";
-import { type Message, MessageQueue, type NewRingPlace } from "../src/ring/mod.ts";
+import { Broadcast, type Message, MessageQueue, type NewRingPlace } from "../src/ring/mod.ts";
 import { platform } from "../src/ffi/host.ts";
 import {
   assertRefused,
@@ -473,9 +473,43 @@ describe("MessageQueue and bad input", { skip }, () => {
     assertEquals(drain(queue), ["1 x"]);
   });
 
+  test("tryWrite(), tryClaim() and a Broadcast's write() take the type in options as well", () => {
+    using queue = MessageQueue.create({ anonymous: true }, { capacity: 4096 });
+    assert(queue.tryWrite("a", { type: 7 }));
+    assert(queue.tryWrite("b", {}));
+    assert(queue.tryWrite("c", 9));
+    queue.tryClaim(1, { type: 8 })!.commit();
+    assertEquals(drain(queue).map((line) => Number.parseInt(line)), [7, 1, 9, 8]);
+    using ring = Broadcast.create({ anonymous: true }, { capacity: 4096 });
+    const reader = ring.reader();
+    ring.write("a", { type: 7 });
+    ring.write("b", 3);
+    const types: number[] = [];
+    reader.read((_bytes, type) => types.push(type));
+    assertEquals(types, [7, 3]);
+    const wrong = [{ tpye: 7 }, { type: 0 }, { type: "7" }, { type: 7, timeoutMs: 5 }, null];
+    for (const options of wrong as { type: number }[]) {
+      for (
+        const write of [
+          () => queue.tryWrite("x", options),
+          () => queue.tryClaim(1, options),
+          () => ring.write("x", options),
+        ]
+      ) assertThrows(write, MMapInvalidParameterError, "type");
+    }
+    const closing = {
+      get type() {
+        queue.close();
+        return 1;
+      },
+    };
+    assertThrows(() => queue.tryWrite("x", closing), MMapClosedError);
+  });
+
   test("tryWrite() and tryClaim() throw for impossible types and lengths", () => {
     using queue = paddedQueue(4096);
-    for (const wrong of [0, -1, 1.5, 2 ** 31, NaN, 1n, Symbol(), Object.create(null)]) {
+    const bare = Object.create(null);
+    for (const wrong of [0, -1, 1.5, 2 ** 31, NaN, 1n, Symbol(), { type: bare }, { bare }]) {
       const type = wrong as number;
       assertThrows(() => queue.tryWrite("x", type), MMapInvalidParameterError);
       assertThrows(() => queue.tryClaim(1, type), MMapInvalidParameterError);

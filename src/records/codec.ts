@@ -127,6 +127,7 @@ function recordEncoder({ fields }: RecordShape, field?: string): Encode {
     offset,
     encode: encoderOf(shape, field === undefined ? name : `${field}.${name}`),
   }));
+  const known = new Set(parts.map(({ name }) => name));
   return (view, place, value) => {
     if (typeof value !== "object" || value === null) {
       throw new MMapInvalidParameterError(
@@ -135,6 +136,16 @@ function recordEncoder({ fields }: RecordShape, field?: string): Encode {
       );
     }
     const record = value as Record<string, unknown>;
+    // A misspelt optional property would be lost in silence; what is inherited is none of the user's.
+    let at = 0;
+    for (const name in record) {
+      if (name === parts[at++]?.name) continue; // in their order, which costs next to nothing
+      if (known.has(name) || !Object.hasOwn(record, name)) continue;
+      const path = field === undefined ? name : `${field}.${name}`;
+      throw new MMapInvalidParameterError(
+        `Cannot write the field ${show(path)}: the record has ${[...known].join(", ")}`,
+      );
+    }
     for (let k = 0; k < parts.length; k++) {
       const part = parts[k]!;
       part.encode(view, place + part.offset, record[part.name]);

@@ -88,9 +88,9 @@ export class RecordArray<F = RecordFields> {
    * Writes a record, all fields or, if one does not fit, none. Padding becomes zero.
    *
    * @param index From 0 to `length - 1`.
-   * @param record An object with all the fields.
-   * @throws {MMapInvalidParameterError} If there is no such record, or a field is missing or does not
-   * fit.
+   * @param record An object with all the fields, and no others.
+   * @throws {MMapInvalidParameterError} If there is no such record, or a field is missing, does not
+   * fit, or is none of the record's.
    * @throws {MMapProtectionError} If the map may not be written.
    * @throws {MMapClosedError} If the map is closed.
    */

@@ -120,8 +120,8 @@ export class RecordType<F> {
   /**
    * A record as bytes, as Python's `struct.pack` gives it. Padding is zero.
    *
-   * @param record An object with all the fields.
-   * @throws {MMapInvalidParameterError} If a field is missing or does not fit.
+   * @param record An object with all the fields, and no others.
+   * @throws {MMapInvalidParameterError} If a field is missing, does not fit, or is none of the record's.
    *
    * @example
    * ```ts

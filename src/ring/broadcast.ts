@@ -26,7 +26,13 @@ import {
 import { loadPosition } from "./broadcast_position.ts";
 import { BroadcastReader } from "./broadcast_reader.ts";
 import { KIND_BROADCAST, WORD } from "./header.ts";
-import { bytesOf, checkMessage, type MessageData } from "./messages.ts";
+import {
+  bytesOf,
+  checkMessage,
+  type MessageData,
+  type MessageOptions,
+  typeOf,
+} from "./messages.ts";
 import {
   capacityOf,
   type NewRingPlace,
@@ -160,13 +166,15 @@ export class Broadcast implements Disposable {
    * Writes a message, over the oldest ones if need be.
    *
    * @param message Up to `maxMessageLength` bytes, or text.
-   * @param type A number for the readers, 1 to 2^31 - 1. Default 1.
+   * @param options Its type, as `{ type: 7 }`, or the number alone: a number for the readers, 1 to 2^31 - 1.
+   * Default 1.
    * @throws {MMapInvalidParameterError} If the message is longer than the ring allows, the type is wrong, or
    * another producer lives.
    * @throws {MMapClosedError} If the ring is closed.
    * @throws {MMapFaultError} If the file was truncated.
    */
-  write(message: MessageData, type: number = 1): void {
+  write(message: MessageData, options: number | MessageOptions = 1): void {
+    const type = typeOf("write", options);
     if (this.#memory.words.length === 0) throw this.#memory.closed("write to");
     const bytes = bytesOf(message);
     const length = lengthOf(bytes);

@@ -7,7 +7,15 @@ import { deadlineOf, run, runAsync } from "../sync/waiting.ts";
 import { listen } from "./bell.ts";
 import { CONSUMER, Consumer, type MessageHandler } from "./consumer.ts";
 import { KIND_QUEUE, WORD } from "./header.ts";
-import { bytesOf, checkHandler, checkMessage, type MessageData, untilClosed } from "./messages.ts";
+import {
+  bytesOf,
+  checkHandler,
+  checkMessage,
+  type MessageData,
+  type MessageOptions,
+  typeOf,
+  untilClosed,
+} from "./messages.ts";
 import { ownerOf, Producer, ROOM_BELL } from "./producer.ts";
 import {
   ALIGNMENT,
@@ -52,9 +60,7 @@ export interface Message {
 }
 
 /** Options of {@link MessageQueue.write}. */
-export interface WriteOptions {
-  /** A number for the reader, 1 to 2^31 - 1. Default 1. */
-  type?: number;
+export interface WriteOptions extends MessageOptions {
   /** Milliseconds to wait for room. Default: without end. */
   timeoutMs?: number;
 }
@@ -96,7 +102,7 @@ export interface Claim extends Disposable {
  * using queue = MessageQueue.create({ path }, { capacity: 1 << 16 });
  * using producer = MessageQueue.open({ path }); // in another process, usually
  * producer.tryWrite("hello");
- * producer.tryWrite(new Uint8Array([1, 2, 3]), 7);
+ * producer.tryWrite(new Uint8Array([1, 2, 3]), { type: 7 });
  *
  * const got: string[] = [];
  * queue.read((bytes, type) => got.push(`${type}: ${bytes.length} bytes`));
@@ -194,13 +200,25 @@ export class MessageQueue implements Disposable, AsyncIterable<Message> {
    * Writes a message if there is room.
    *
    * @param message Up to `maxMessageLength` bytes, or text.
-   * @param type A number for the reader, 1 to 2^31 - 1. Default 1.
+   * @param options Its type, as `{ type: 7 }`, or the number alone: a number for the reader, 1 to 2^31 - 1.
+   * Default 1.
    * @returns Whether it was written.
    * @throws {MMapInvalidParameterError} If the message is longer than the ring allows, or the type is wrong.
    * @throws {MMapClosedError} If the queue is closed.
    * @throws {MMapFaultError} If the file was truncated.
+   *
+   * @example
+   * ```ts
+   * import { MessageQueue } from "@mman/mman/ring";
+   * import { assertEquals } from "@std/assert";
+   *
+   * using queue = MessageQueue.create({ anonymous: true }, { capacity: 4096 });
+   * assertEquals(queue.tryWrite("at once, or not at all", { type: 7 }), true);
+   * assertEquals(queue.write("waits for room", { type: 8, timeoutMs: 100 }), true);
+   * ```
    */
-  tryWrite(message: MessageData, type: number = 1): boolean {
+  tryWrite(message: MessageData, options: number | MessageOptions = 1): boolean {
+    const type = typeOf("tryWrite", options);
     const bytes = bytesOf(message);
     const length = lengthOf(bytes);
     this.#check(length, type);
@@ -243,7 +261,7 @@ export class MessageQueue implements Disposable, AsyncIterable<Message> {
    * Claims room for a message that is written in place.
    *
    * @param length Bytes, up to `maxMessageLength`.
-   * @param type A number for the reader, 1 to 2^31 - 1. Default 1.
+   * @param options Its type, as for {@link MessageQueue.tryWrite}. Default 1.
    * @returns Undefined if there is no room.
    * @throws {MMapInvalidParameterError} If the length is more than the ring allows, or the type is wrong.
    * @throws {MMapClosedError} If the queue is closed.
@@ -264,7 +282,8 @@ export class MessageQueue implements Disposable, AsyncIterable<Message> {
    * assertEquals(queue.read(() => {}), 1);
    * ```
    */
-  tryClaim(length: number, type: number = 1): Claim | undefined {
+  tryClaim(length: number, options: number | MessageOptions = 1): Claim | undefined {
+    const type = typeOf("tryClaim", options);
     checkInteger("a length in bytes", length, 0);
     this.#check(length, type);
     const producer = this.#spare.pop() ?? new Producer(this.#memory);
@@ -373,7 +392,7 @@ export class MessageQueue implements Disposable, AsyncIterable<Message> {
    *
    * using queue = MessageQueue.create({ anonymous: true }, { capacity: 4096 });
    * queue.tryWrite("work");
-   * queue.tryWrite("enough", 2);
+   * queue.tryWrite("enough", { type: 2 });
    * for await (const { type } of queue) {
    *   if (type === 2) break;
    * }

@@ -1,10 +1,16 @@
 /** What MessageQueue and Broadcast have in common: what a message may be, and reading one after the other. */
-import { show } from "../check.ts";
+import { checkOptionKeys, show } from "../check.ts";
 import { MMapClosedError, MMapInvalidParameterError } from "../errors.ts";
 import { asByteArray } from "../memory_operations.ts";
 
 /** What can be sent: bytes, or text as UTF-8. */
 export type MessageData = ArrayBufferView | ArrayBufferLike | string;
+
+/** Options of a message that is not waited for. */
+export interface MessageOptions {
+  /** A number for the reader, 1 to 2^31 - 1. Default 1. */
+  type?: number;
+}
 
 /** The greatest type. */
 const MAX_TYPE: number = 2 ** 31 - 1;
@@ -14,6 +20,13 @@ const encoder = new TextEncoder();
 /** The bytes of a message. */
 export function bytesOf(message: MessageData): Uint8Array {
   return typeof message === "string" ? encoder.encode(message) : asByteArray(message);
+}
+
+/** The type of a message, given as a number or in options; {@link checkMessage} looks whether it is one. */
+export function typeOf(call: string, given: number | MessageOptions): number {
+  if (typeof given !== "object" || given === null) return given;
+  checkOptionKeys(call, given, ["type"]);
+  return given.type ?? 1;
 }
 
 /** Throws unless a message of that length and type can be written. */

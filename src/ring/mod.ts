@@ -21,7 +21,7 @@ export {
   BroadcastReader,
 } from "./broadcast_reader.ts";
 export { type Claim, type Message, MessageQueue, type WriteOptions } from "./message_queue.ts";
-export type { MessageData } from "./messages.ts";
+export type { MessageData, MessageOptions } from "./messages.ts";
 export type { MessageHandler } from "./consumer.ts";
 export type { NewRingPlace, RingOptions, RingPlace } from "./ring_memory.ts";
 export { type OpenRecordRingOptions, RecordRing, type RecordRingOptions } from "./record_ring.ts";

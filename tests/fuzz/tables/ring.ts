@@ -58,7 +58,7 @@ const message: Kind = orHostile((from) => {
   return { value: new Uint8Array(length).fill(length), text: `new Uint8Array(${length})` };
 });
 
-const type: Kind = orHostile(oneOf(1, 1, 2, 7, 2 ** 31 - 1, 0, -1));
+const type: Kind = orHostile(oneOf(1, 1, 2, 7, 2 ** 31 - 1, 0, -1, { type: 7 }, { tpye: 7 }));
 const limit: Kind = orHostile(oneOf(0, 1, 2, 5, Infinity));
 const writeOptions: Kind = needed((from) => {
   const { value, text } = patience(from);
