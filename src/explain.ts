@@ -76,6 +76,7 @@ const cures: Readonly<Record<string, string>> = {
     "names do not end with a process here; leave owned out, and use unlinkNamed()",
   "OpenFileMappingW EBUSY": "the name goes by itself when the last map of it is closed",
   "open EBUSY": "another process has it open without sharing; let it close the file first",
+  "ftruncate EPERM": "the file is sealed, or immutable",
   "ftruncate EFBIG": "the file system or RLIMIT_FSIZE (ulimit -f) allows no file of that size",
 };
 

@@ -35,7 +35,7 @@ export interface OpenOptions<Shared extends boolean = boolean> {
   populate?: boolean;
   /** Use transparent huge pages where the file system has them. Linux. Default false. */
   hugePages?: boolean;
-  /** Bytes that the file is cut to when the map is closed. Modes `"r+"` and `"w+"`. */
+  /** Bytes that the file, a regular one, is cut to when the map is closed. Modes `"r+"` and `"w+"`. */
   truncateOnClose?: number;
   /**
    * Take an advisory lock of the whole file ({@link https://man7.org/linux/man-pages/man2/flock.2.html | flock(2)}),
@@ -224,6 +224,14 @@ export function openFile(
   try {
     let info = platform.fileInfo(fd);
     checkMappable(show(name), info);
+    if (options.truncateOnClose !== undefined && info.kind !== "file") {
+      throw new MMapInvalidParameterError(
+        `Cannot open ${
+          show(name)
+        } with truncateOnClose: it is no regular file, which alone can be cut; ` +
+          "leave it out",
+      );
+    }
     if (lock !== undefined) {
       waitForLock(platform, name, fd, lock, lockWait, lockTimeout);
       info = platform.fileInfo(fd); // its size was up to who held the lock

@@ -21,7 +21,15 @@ import { type MemoryFunctions, type Platform, SystemCallError } from "./ffi/plat
 import type { Descriptor } from "./file.ts";
 import { Protections, type Segment, UNMAPPED } from "./protections.ts";
 import { addressOfMemory, createSharedMemory, SharedViews } from "./shared_pages.ts";
-import { type Ending, endPages, type MapHandle, type SharedPlace, Sharing } from "./sharing.ts";
+import {
+  type Ending,
+  endPages,
+  endUntold,
+  type MapHandle,
+  type SharedPlace,
+  Sharing,
+  truncateAtEnd,
+} from "./sharing.ts";
 
 const { PROT_READ, PROT_WRITE, MAP_SHARED, MAP_PRIVATE } = hostConstants;
 
@@ -61,7 +69,7 @@ function giveBack(holdings: Holdings, ending: Ending): void {
     try {
       // A file that others hold, too, is the last one's to truncate.
       if (file !== undefined && truncateOnClose !== undefined && sharing === undefined) {
-        platform.truncate(file.fd, truncateOnClose);
+        truncateAtEnd(platform, file.fd, truncateOnClose);
       }
     } finally {
       file?.close();
@@ -75,7 +83,9 @@ function giveBack(holdings: Holdings, ending: Ending): void {
  * cost no memory, and neighbours become one area.
  */
 const finalizers = new FinalizationRegistry<Holdings>((holdings) =>
-  giveBack(holdings, holdings.memory !== undefined || holdings.exposed ? "blank" : "unmap")
+  endUntold(() =>
+    giveBack(holdings, holdings.memory !== undefined || holdings.exposed ? "blank" : "unmap")
+  )
 );
 
 /** What to map. */

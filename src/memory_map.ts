@@ -1573,6 +1573,9 @@ export class MemoryMap implements Disposable {
    *
    * A map that is dropped without it is ended after garbage collection: its memory is given back, but
    * where views were handed out its addresses stay taken, because one of them may live on elsewhere.
+   *
+   * @throws {MMapAllocationError} If the file cannot get the size of `truncateOnClose`. The map is closed
+   * nevertheless.
    */
   close(): void {
     this.#map.close();

@@ -4,7 +4,8 @@
  * that died holding it is found out by its number and counts no more.
  */
 import { show } from "./check.ts";
-import { MMapClosedError, MMapInvalidParameterError } from "./errors.ts";
+import { MMapClosedError, MMapError, MMapInvalidParameterError } from "./errors.ts";
+import { explain } from "./explain.ts";
 import { type FaultPlace, Faults } from "./faults.ts";
 import type { Platform } from "./ffi/platform.ts";
 import { addressOfMemory } from "./shared_pages.ts";
@@ -128,6 +129,28 @@ export function endPages(
   if (ending === "blank") platform.blank(base, length);
   Faults.end(platform, faults);
   if (ending === "unmap") platform.unmap(base, length);
+}
+
+/**
+ * Gives the file of a map that has ended the size that was asked for.
+ *
+ * @throws {MMapAllocationError} If the system refuses it.
+ */
+export function truncateAtEnd(platform: Platform, fd: number, size: number): void {
+  try {
+    platform.truncate(fd, size);
+  } catch (error) {
+    throw explain(`Cannot truncate the file of a closed map to ${size} bytes`, error);
+  }
+}
+
+/** Ends a map that nobody is there to close: if its file cannot be truncated, nobody is there to be told. */
+export function endUntold(end: () => void): void {
+  try {
+    end();
+  } catch (error) {
+    if (!(error instanceof MMapError)) throw error;
+  }
 }
 
 /** What this thread has left to others, by the address of its record. */
@@ -320,7 +343,7 @@ export class Sharing {
 
   /** Ends the mapping if all who hold it are dead; returns whether it has ended. */
   endIfOrphaned(): boolean {
-    if (this.#forgetDead()) this.#end("blank");
+    if (this.#forgetDead()) endUntold(() => this.#end("blank"));
     return Atomics.load(this.#words, HOLDERS_OFFSET / 4) === 0;
   }
 
@@ -331,7 +354,9 @@ export class Sharing {
       // A memory is the engine's to unmap, as a whole.
       const kept = inMemory || (ending === "unmap" && this.takeBlank());
       endPages(this.#platform, place, kept ? "blank" : ending);
-      if (fd !== -1 && truncateOnClose !== undefined) this.#platform.truncate(fd, truncateOnClose);
+      if (fd !== -1 && truncateOnClose !== undefined) {
+        truncateAtEnd(this.#platform, fd, truncateOnClose);
+      }
     } finally {
       if (fd !== -1) this.#platform.closeDuplicate(fd);
     }

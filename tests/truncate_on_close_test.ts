@@ -2,7 +2,13 @@
 import { describe, test } from "node:test";
 import fs from "node:fs";
 import { assert, assertEquals } from "@std/assert";
-import { MemoryMap, MMapError, MMapInvalidParameterError, pageSize } from "../mod.ts";
+import {
+  MemoryMap,
+  MMapAllocationError,
+  MMapError,
+  MMapInvalidParameterError,
+  pageSize,
+} from "../mod.ts";
 import {
   assertRefused,
   descriptorsOf,
@@ -135,6 +141,43 @@ describe("MemoryMap.open() with truncateOnClose", () => {
       args: [path, "12345", "67"],
     });
     assertEquals(size, 67);
+  });
+  for (const shares of [false, true]) {
+    test(`tells of a file that cannot be cut, and gives all back: ${shares ? "" : "not "}shared`, {
+      skip: skipWithoutProc,
+    }, () => {
+      using memory = MemoryMap.createMemfd(page); // sealed: it does not get smaller
+      const path = `/proc/self/fd/${memory.fd}`;
+      const target = fs.readlinkSync(path);
+      const before = descriptorsOf(target).length;
+      const map = MemoryMap.open(path, { mode: "r+", truncateOnClose: 3 });
+      if (shares) map.share();
+      const error = assertRefused(
+        () => map.close(),
+        MMapAllocationError,
+        "3 bytes",
+        "sealed",
+      );
+      assertEquals(error.code, "EPERM");
+      assert(!map.isValid);
+      map.close();
+      assertEquals(descriptorsOf(target).length, before);
+    });
+  }
+  test("refuses what is no regular file", { skip: skipOnWindows }, () => {
+    assertRefused(
+      () => MemoryMap.open("/dev/zero", { mode: "r+", size: page, truncateOnClose: 0 }),
+      MMapInvalidParameterError,
+      "truncateOnClose",
+      "regular file",
+    );
+    assertEquals(skipWithoutProc ? [] : descriptorsOf("/dev/zero"), []);
+  });
+  test("goes on when the file of a collected map cannot be cut", {
+    skip: firstReason(skipWithoutProc, skipWithoutChildren()),
+  }, async () => {
+    const { held } = await fixtureResult<{ held: number }>("paging_collected_sealed.ts");
+    assertEquals(held, 0);
   });
   for (const size of [-1, 1.5, NaN, Infinity, 2 ** 53, "5", null]) {
     test(`refuses ${typeof size} ${size}, and leaves the file alone`, () => {
