@@ -3,8 +3,10 @@ import { describe, test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import { KIND_MUTEX, MUTEX_LENGTH, MUTEX_OWNER_OFFSET, WORD } from "../src/sync/layout.ts";
 import { LockMemory, TURN } from "../src/sync/memory.ts";
-import { isMine, takeAny } from "../src/sync/owners.ts";
-import { sharedMemory, skipWithoutSync } from "./helpers_sync.ts";
+import { type MemoryMap, PROT_READ } from "../mod.ts";
+import { abandonAll, isMine, takeAny, tryTake } from "../src/sync/owners.ts";
+import { Mutex, RwLock, Semaphore } from "../src/sync/mod.ts";
+import { sharedFile, sharedMemory, skipWithoutSync } from "./helpers_sync.ts";
 
 const OWNER = MUTEX_OWNER_OFFSET / WORD;
 /** No thread of any system has this number. */
@@ -28,4 +30,51 @@ describe("takeAny()", { skip: skipWithoutSync }, () => {
     }
     assertEquals(isMine(memory, OWNER), true);
   });
+});
+
+describe("abandonAll()", { skip: skipWithoutSync }, () => {
+  test("passes over a word that others write over just then", () => {
+    using map = sharedMemory();
+    const memory = LockMemory.at(map, 0, MUTEX_LENGTH, KIND_MUTEX, 0);
+    assertEquals(tryTake(memory, OWNER), "acquired");
+    const { words } = memory;
+    let looks = 0;
+    memory.current = () => {
+      if (++looks === 2) Atomics.store(words, OWNER, DEAD); // after it was found to be ours
+      return words;
+    };
+    abandonAll(memory);
+    assertEquals(looks >= 2, true);
+    assertEquals(words[OWNER], DEAD);
+  });
+});
+
+const PLACE = 65536;
+
+describe("MemoryMap.close() with a lock held", { skip: skipWithoutSync }, () => {
+  const locks: Readonly<Record<string, (map: MemoryMap) => unknown>> = {
+    Mutex: (map) => new Mutex(map, PLACE).lock(),
+    "RwLock for reading": (map) => new RwLock(map, PLACE).read.lock(),
+    "RwLock for writing": (map) => new RwLock(map, PLACE).write.lock(),
+    Semaphore: (map) => new Semaphore(map, PLACE, 2).acquire(),
+  };
+  const changes: Readonly<Record<string, (map: MemoryMap) => void>> = {
+    "was cut away": (map) => map.resize(PLACE),
+    "was unmapped": (map) => map.unmapRange(PLACE, PLACE),
+    "became read-only, elsewhere": (map) => {
+      map.resize(3 * PLACE);
+      map.mprotect(PROT_READ);
+    },
+  };
+  for (const [lock, take] of Object.entries(locks)) {
+    for (const [what, change] of Object.entries(changes)) {
+      test(`closes the map whose ${lock} ${what}`, () => {
+        using file = sharedFile(2 * PLACE);
+        take(file.map);
+        change(file.map);
+        file.map.close();
+        assertEquals(file.map.isValid, false);
+      });
+    }
+  }
 });

@@ -203,13 +203,23 @@ export function give(memory: LockMemory, index: number, what: string): void {
   memory.intact();
 }
 
-/** Leaves everything that this thread holds here to the next owners, who will know. */
+/**
+ * Leaves everything that this thread holds here to the next owners, who will know. Throws nothing, since
+ * the map closes whatever becomes of its locks: memory that was cut away or protected meanwhile is not
+ * touched, and a word that somebody has just written over is no longer ours.
+ */
 export function abandonAll(memory: LockMemory): void {
   memory.held.forEach((times, index) => {
-    if (times === 0 || !isMine(memory, index)) return;
+    if (times === 0) return;
     memory.held[index] = 0;
-    memory.current()[index + IDENTITY] = ABANDONED;
-    handOver(memory, index, "Cannot close the map");
+    try {
+      const words = memory.reopen();
+      if (!isMine(memory, index)) return;
+      words[index + IDENTITY] = ABANDONED;
+      handOver(memory, index, "Cannot close the map");
+    } catch (error) {
+      if (!(error instanceof MMapError)) throw error;
+    }
   });
 }
 
