@@ -1,13 +1,17 @@
 /**
- * Assembles src/guard/*.s with GNU binutils and writes the bytes into src/guard/code.ts. Run it after
- * a change to the assembly: `deno run -A scripts/assemble_guard.ts`. The tests do the same and compare.
+ * Assembles src/guard/*.s with GNU binutils, makes a shared object of each and writes both into
+ * src/guard/code.ts. Run it after a change to the assembly: `deno run -A scripts/assemble_guard.ts`. The
+ * tests do the same and compare.
  */
+import { Buffer } from "node:buffer";
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { MachineCode } from "../src/guard/code.ts";
+import { buildSharedObject, EM_AARCH64, EM_X86_64 } from "./elf.ts";
 
 const folder = new URL("../src/guard/", import.meta.url);
 
@@ -47,13 +51,36 @@ export function assemble(processor: Processor): MachineCode | undefined {
       const [offset, type, name] = line.split(" ");
       if (type === "T") symbols[name!] = parseInt(offset!, 16);
     }
-    return { base64: readFileSync(binary).toString("base64"), symbols };
+    return sharedObject(processor, readFileSync(binary), symbols);
   } finally {
     rmSync(temporary, { recursive: true });
   }
 }
 
-function render(name: string, processor: string, { base64, symbols }: MachineCode): string {
+/** The code as a library that exports what is not the guard's. */
+function sharedObject(
+  processor: Processor,
+  code: Uint8Array,
+  symbols: Record<string, number>,
+): MachineCode {
+  const machine = processor === "x86_64" ? EM_X86_64 : EM_AARCH64;
+  const exported = Object.fromEntries(
+    Object.entries(symbols).filter(([name]) => !name.startsWith("mman_guard_")),
+  );
+  const nameless = buildSharedObject(machine, code, exported, "").bytes;
+  const digest = createHash("sha256").update(nameless).digest("hex").slice(0, 8);
+  const object = buildSharedObject(machine, code, exported, `/dev/null/mman-${digest}`);
+  return {
+    symbols,
+    digest,
+    start: object.codeOffset,
+    length: code.length,
+    base64: Buffer.from(object.bytes).toString("base64"),
+  };
+}
+
+function render(name: string, processor: string, code: MachineCode): string {
+  const { symbols, digest, start, length, base64 } = code;
   const lines = base64.match(/.{1,90}/g)!.map((line) => `    "${line}",`);
   const entries = Object.entries(symbols).map(([symbol, offset]) => `    ${symbol}: ${offset},`);
   return [
@@ -62,6 +89,9 @@ function render(name: string, processor: string, { base64, symbols }: MachineCod
     `  symbols: {`,
     ...entries,
     `  },`,
+    `  digest: "${digest}",`,
+    `  start: ${start},`,
+    `  length: ${length},`,
     `  base64: [`,
     ...lines,
     `  ].join(""),`,
@@ -79,9 +109,15 @@ export function renderCode(code: Readonly<Record<Processor, MachineCode>>): stri
 
 /** Position-independent code of one processor. */
 export interface MachineCode {
-  /** Offset of each global label. */
+  /** Offset of each global label in the code. */
   readonly symbols: Readonly<Record<string, number>>;
-  /** The bytes. */
+  /** Eight hexadecimal digits that no other content has; the shared object is named by them. */
+  readonly digest: string;
+  /** Where the code begins in the shared object. */
+  readonly start: number;
+  /** Bytes of the code. */
+  readonly length: number;
+  /** The shared object. */
   readonly base64: string;
 }
 

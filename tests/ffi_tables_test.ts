@@ -10,7 +10,7 @@ import { describe, test } from "node:test";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { darwinConstants, openDarwin } from "../src/ffi/darwin.ts";
 import { openDarwinSync } from "../src/ffi/darwin_sync.ts";
-import { linuxConstants, openLinux } from "../src/ffi/linux.ts";
+import { linuxConstants, linuxLaterTables, openLinux } from "../src/ffi/linux.ts";
 import { openLinuxSync } from "../src/ffi/linux_sync.ts";
 import { type Constants, type Platform, SystemCallError } from "../src/ffi/platform.ts";
 import type { Runtime, SymbolTable } from "../src/ffi/runtime.ts";
@@ -88,6 +88,7 @@ const linux: System = {
     "posix.ts",
   ],
   constants: linuxConstants,
+  later: linuxLaterTables,
   open: openLinux,
   openSync: openLinuxSync,
   compilers: process.platform === "linux" ? [["cc"], ["aarch64-linux-gnu-gcc"]] : [],
@@ -168,13 +169,13 @@ long syscall(long, ...);
     MADV_POPULATE_WRITE: 23,
     MADV_DONTNEED_LOCKED: 24,
     MADV_COLLAPSE: 25,
-    _SC_PAGESIZE: 30,
     F_DUPFD_CLOEXEC: 1030,
     F_ADD_SEALS: 1033,
     F_GET_SEALS: 1034,
     F_SEAL_SHRINK: 2,
     AT_EMPTY_PATH: 0x1000,
     AT_HWCAP: 16,
+    AT_PAGESZ: 6,
     STATX_TYPE: 0x1,
     STATX_SIZE: 0x200,
     STATX_LENGTH: ["sizeof(struct statx)", 256],

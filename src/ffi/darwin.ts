@@ -18,6 +18,7 @@ import {
   fileKind,
   posixCalls,
   posixMemory,
+  posixMemorySymbols,
   posixSymbols,
 } from "./posix.ts";
 import {
@@ -75,6 +76,14 @@ export const darwinConstants: Constants = {
 
 const symbols = {
   ...posixSymbols,
+  ...posixMemorySymbols,
+  /** {@link https://man7.org/linux/man-pages/man3/sysconf.3.html | sysconf(3)} */
+  sysconf: {
+    parameters: [
+      "i32", // int name
+    ],
+    result: "isize", // long: the value, or -1
+  },
   /** The address of `errno` behind the macro in `sys/errno.h`. */
   __error: {
     parameters: [],

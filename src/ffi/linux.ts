@@ -4,7 +4,7 @@ import { type Guard, installGuard } from "../guard/guard.ts";
 import { errnoName } from "./errno.ts";
 import { guardRefusal } from "./guard_refusal.ts";
 import { checkedCopies } from "./checked_copies.ts";
-import { type NativeCalls, nativeCalls, openNative } from "./linux_native.ts";
+import { type NativeCalls, nativeCalls, openNative, openNativeMemory } from "./linux_native.ts";
 import { namedPath, openNamed } from "./linux_named.ts";
 import { readStats } from "./linux_stats.ts";
 import {
@@ -12,6 +12,7 @@ import {
   type FileInfo,
   type LockAllOptions,
   type MemfdOptions,
+  type MemoryFunctions,
   type MemoryStats,
   type NamedMemory,
   type NamedOptions,
@@ -26,14 +27,17 @@ import {
   fileKind,
   posixCalls,
   posixMemory,
+  posixMemorySymbols,
   posixSymbols,
 } from "./posix.ts";
 import {
+  type Functions,
   host,
   type OffThreadFunctions,
   type OffThreadResult,
   type Runtime,
   STABLE_LENGTH,
+  type SymbolTable,
 } from "./runtime.ts";
 
 /** From the kernel's `asm-generic/mman-common.h` and `mman.h`. */
@@ -84,16 +88,8 @@ export const linuxConstants: Constants = {
 /** The bits above are the size of a huge page (`MAP_HUGE_SHIFT`), free for every value. */
 const HUGE_PAGE_SIZE_BITS = 0x3f << 26;
 
-const { memchr, memmem, memcmp, memset, memmove, sysconf, ...posixSystemCalls } = posixSymbols;
-
-/** What only libc has. */
+/** What the first map needs of libc. */
 const libcSymbols = {
-  memchr,
-  memmem,
-  memcmp,
-  memset,
-  memmove,
-  sysconf,
   /** {@link https://man7.org/linux/man-pages/man3/getauxval.3.html | getauxval(3)} */
   getauxval: {
     parameters: [
@@ -101,6 +97,11 @@ const libcSymbols = {
     ],
     result: "usize", // unsigned long: the value, or 0
   },
+} as const;
+
+/** What else only libc has, bound at the first use: each symbol takes time, and most programs are short. */
+const laterSymbols = {
+  ...posixMemorySymbols,
   /** {@link https://man7.org/linux/man-pages/man3/posix_fallocate.3.html | posix_fallocate(3)} */
   posix_fallocate: {
     parameters: [
@@ -114,7 +115,7 @@ const libcSymbols = {
 
 /** System calls by way of libc, where our own machine code cannot make them: each costs time to bind. */
 const systemCallSymbols = {
-  ...posixSystemCalls,
+  ...posixSymbols,
   /** {@link https://man7.org/linux/man-pages/man3/errno.3.html | errno(3)} */
   __errno_location: {
     parameters: [],
@@ -234,10 +235,13 @@ const systemCallSymbols = {
 const slowSymbols = {
   madvise: systemCallSymbols.madvise,
   msync: systemCallSymbols.msync,
-  posix_fallocate: libcSymbols.posix_fallocate,
+  posix_fallocate: laterSymbols.posix_fallocate,
 } as const;
 
-const _SC_PAGESIZE = 30;
+/** The tables that are bound at their first use, if ever. */
+export const linuxLaterTables: readonly SymbolTable[] = [laterSymbols, systemCallSymbols];
+
+const AT_PAGESZ = 6n;
 const F_DUPFD_CLOEXEC = 1030;
 const F_ADD_SEALS = 1033;
 const F_GET_SEALS = 1034;
@@ -280,20 +284,54 @@ function libcCalls(runtime: Runtime, library: string): NativeCalls {
   return { ...calls, errno: errnoReader(runtime, BigInt(__errno_location())) } as NativeCalls;
 }
 
+/** libc's memory functions and our own; `open` binds them at the first use. */
+function linuxMemory(open: () => MemoryFunctions): MemoryFunctions {
+  let opened: MemoryFunctions | undefined;
+  const bound = (): MemoryFunctions => opened ??= open();
+  return {
+    memchr: (address, length, byte) => bound().memchr(address, length, byte),
+    memmem: (address, length, needle) => bound().memmem(address, length, needle),
+    memcmp: (a, b, length) => bound().memcmp(a, b, length),
+    memset: (address, byte, length) => bound().memset(address, byte, length),
+    memmove: (target, source, length) => bound().memmove(target, source, length),
+    get count() {
+      return bound().count;
+    },
+    get crc32c() {
+      return bound().crc32c;
+    },
+    get sumDoubles() {
+      return bound().sumDoubles;
+    },
+  };
+}
+
 /** Opens libc. @throws {Error} The runtime's own error if it cannot be opened. */
 export function openLinux(runtime: Runtime): Platform {
   const { library, functions } = dlopenFirst(runtime, linuxLibraries, libcSymbols);
   const native = openNative(runtime, [library]);
   // errno may change between a call and its reading, when the engine collects garbage: then 1 of
   // millions is wrong. The kernel's own result cannot.
-  const systemCalls = native ? nativeCalls(native, runtime) : libcCalls(runtime, library);
-  const libc = { ...functions, ...systemCalls };
-  const { errno } = systemCalls;
+  const libc = native ? nativeCalls(native, runtime) : libcCalls(runtime, library);
+  let laterBound: Functions<typeof laterSymbols> | undefined;
+  const laterLibc = () => laterBound ??= runtime.dlopen(library, laterSymbols);
+  const memory = linuxMemory(() => {
+    const own = native && openNativeMemory(runtime, [library]);
+    if (!own) return posixMemory(laterLibc());
+    return {
+      ...posixMemory(laterLibc()),
+      count: (address, length, byte) => own.mman_count(Number(address), length, byte),
+      ...(own.mman_has_crc32c(Number(functions.getauxval(AT_HWCAP))) === 1 &&
+        { crc32c: own.mman_crc32c }),
+      sumDoubles: (address, count) => own.mman_sum_f64(Number(address), count),
+    };
+  });
+  const { errno } = libc;
   const check = checker(errno);
   const statx = new Uint8Array(STATX_LENGTH);
   const statxFields = new DataView(statx.buffer);
   const emptyPath = new Uint8Array(STABLE_LENGTH);
-  const pageSize = Number(libc.sysconf(_SC_PAGESIZE));
+  const pageSize = Number(functions.getauxval(AT_PAGESZ));
   const { MADV_POPULATE_READ, MADV_POPULATE_WRITE } = linuxConstants;
 
   const fillStatx = (fd: number): void => {
@@ -332,7 +370,7 @@ export function openLinux(runtime: Runtime): Platform {
     if (copied >= 0) return copied;
     if (errnoName(errno()) === "EFAULT") return 0;
     // Refused altogether (seccomp): then bytes are touched as everywhere else.
-    libc.memmove(to, from, BigInt(length));
+    memory.memmove(to, from, length);
     return length;
   };
 
@@ -350,17 +388,7 @@ export function openLinux(runtime: Runtime): Platform {
     dontNeedDrops: true,
 
     ...posix,
-    memory: {
-      ...posixMemory(functions),
-      ...(native && {
-        count: (address: bigint, length: number, byte: number): number =>
-          native.mman_count(Number(address), length, byte),
-        ...(native.mman_has_crc32c(Number(libc.getauxval(AT_HWCAP))) === 1 &&
-          { crc32c: native.mman_crc32c }),
-        sumDoubles: (address: bigint, count: number): number =>
-          native.mman_sum_f64(Number(address), count),
-      }),
-    },
+    memory,
     remap(address: bigint, length: number, newLength: number): bigint {
       const moved = BigInt(
         libc.mremap(address, BigInt(length), BigInt(newLength), MREMAP_MAYMOVE),
@@ -420,7 +448,7 @@ export function openLinux(runtime: Runtime): Platform {
       return { kind, size: kind === "file" ? size : 0 };
     },
     allocate(fd: number, offset: number, length: number): void {
-      checkFallocate(libc.posix_fallocate(fd, BigInt(offset), BigInt(length)));
+      checkFallocate(laterLibc().posix_fallocate(fd, BigInt(offset), BigInt(length)));
     },
     punchHole(fd: number, offset: number, length: number): void {
       const mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;

@@ -9,6 +9,9 @@ import { type Functions, host, type Runtime, STABLE_LENGTH } from "./runtime.ts"
 const nativeSymbols = {
   /** A system call by number; the kernel's result, a negative error number on failure. */
   mman_syscall: { parameters: ["f64", "f64", "f64", "f64", "f64", "f64", "f64"], result: "f64" },
+} as const;
+
+const nativeMemorySymbols = {
   /** How often a byte occurs: address, length, byte. */
   mman_count: { parameters: ["f64", "f64", "f64"], result: "f64" },
   /** Whether `mman_crc32c` can run: AT_HWCAP of getauxval(3); 1 or 0. */
@@ -19,12 +22,28 @@ const nativeSymbols = {
   mman_sum_f64: { parameters: ["f64", "f64"], result: "f64" },
 } as const;
 
-/** Our machine code, as functions. */
+/** The system calls of our machine code. */
 export type Native = Functions<typeof nativeSymbols>;
+
+/** Its memory functions. */
+export type NativeMemory = Functions<typeof nativeMemorySymbols>;
 
 /** Opens it. @returns Undefined where the system refuses it: libc does everything then. */
 export function openNative(runtime: Runtime, libraries: readonly string[]): Native | undefined {
   const opened = withStubLibrary(runtime, libraries, (path) => runtime.dlopen(path, nativeSymbols));
+  return typeof opened === "string" ? undefined : opened;
+}
+
+/** Opens it for the memory functions: only whoever calls one waits until they are bound. */
+export function openNativeMemory(
+  runtime: Runtime,
+  libraries: readonly string[],
+): NativeMemory | undefined {
+  const opened = withStubLibrary(
+    runtime,
+    libraries,
+    (path) => runtime.dlopen(path, nativeMemorySymbols),
+  );
   return typeof opened === "string" ? undefined : opened;
 }
 

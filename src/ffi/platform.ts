@@ -139,14 +139,14 @@ export interface MemoryFunctions {
   /** First offset of a needle of at least one byte. */
   memmem(address: bigint, length: number, needle: Uint8Array): number;
   /** How often a byte value occurs, where that is faster than a loop in JavaScript. */
-  count?(address: bigint, length: number, byte: number): number;
+  readonly count?: ((address: bigint, length: number, byte: number) => number) | undefined;
   /**
    * The CRC-32C of memory, going on from that of what comes before it, where the processor has an
    * instruction for it. The address is a number: making a bigint would take longer than the sum.
    */
-  crc32c?(address: number, length: number, crc: number): number;
+  readonly crc32c?: ((address: number, length: number, crc: number) => number) | undefined;
   /** The sum of `count` doubles of this machine's byte order, where that is faster than a loop. */
-  sumDoubles?(address: bigint, count: number): number;
+  readonly sumDoubles?: ((address: bigint, count: number) => number) | undefined;
   /** -1, 0 or 1, as the unsigned bytes of `a` and `b` compare. */
   memcmp(a: bigint, b: bigint, length: number): number;
   /** Sets every byte. */

@@ -91,6 +91,25 @@ export const posixSymbols = {
     ],
     result: "i32", // int: 0, or -1 and errno
   },
+  /** {@link https://man7.org/linux/man-pages/man3/ftruncate.3p.html | ftruncate(2)} */
+  ftruncate: {
+    parameters: [
+      "i32", // int fd
+      "i64", // off_t length
+    ],
+    result: "i32", // int: 0, or -1 and errno
+  },
+  /** {@link https://man7.org/linux/man-pages/man2/close.2.html | close(2)} */
+  close: {
+    parameters: [
+      "i32", // int fd
+    ],
+    result: "i32", // int: 0, or -1 and errno
+  },
+} as const;
+
+/** The memory functions of a C library. */
+export const posixMemorySymbols = {
   /** {@link https://man7.org/linux/man-pages/man3/memchr.3.html | memchr(3)} */
   memchr: {
     parameters: [
@@ -136,28 +155,6 @@ export const posixSymbols = {
       "usize", // size_t n
     ],
     result: "void", // void *: dest, not needed
-  },
-  /** {@link https://man7.org/linux/man-pages/man3/ftruncate.3p.html | ftruncate(2)} */
-  ftruncate: {
-    parameters: [
-      "i32", // int fd
-      "i64", // off_t length
-    ],
-    result: "i32", // int: 0, or -1 and errno
-  },
-  /** {@link https://man7.org/linux/man-pages/man2/close.2.html | close(2)} */
-  close: {
-    parameters: [
-      "i32", // int fd
-    ],
-    result: "i32", // int: 0, or -1 and errno
-  },
-  /** {@link https://man7.org/linux/man-pages/man3/sysconf.3.html | sysconf(3)} */
-  sysconf: {
-    parameters: [
-      "i32", // int name
-    ],
-    result: "isize", // long: the value, or -1
   },
 } as const;
 
@@ -310,7 +307,7 @@ const LOCK_NB = 4;
 
 /** libc's memory functions, with offsets instead of addresses as results. */
 export function posixMemory(
-  libc: Pick<Functions<typeof posixSymbols>, "memchr" | "memmem" | "memcmp" | "memset" | "memmove">,
+  libc: Functions<typeof posixMemorySymbols>,
 ): MemoryFunctions {
   const offset = (found: number | bigint, address: bigint): number =>
     found === 0 || found === 0n ? -1 : Number(BigInt(found) - address);

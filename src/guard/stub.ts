@@ -4,7 +4,6 @@
  */
 import { arm64Code, type MachineCode, x64Code } from "./code.ts";
 import { host } from "../ffi/runtime.ts";
-import { buildSharedObject, EM_AARCH64, EM_X86_64 } from "./elf.ts";
 
 /** What is needed of the Runtime port; src/ffi/runtime.ts has more. */
 export interface StubRuntime {
@@ -50,8 +49,6 @@ export interface Stub {
 export interface Processor {
   /** Our code for it. */
   readonly code: MachineCode;
-  /** `e_machine` of its ELF files. */
-  readonly machine: number;
   /** Its numbers of the system calls made here. */
   readonly calls: Readonly<
     Record<
@@ -63,7 +60,6 @@ export interface Processor {
 
 const x64: Processor = {
   code: x64Code,
-  machine: EM_X86_64,
   calls: {
     close: 3,
     memfd_create: 319,
@@ -77,7 +73,6 @@ const x64: Processor = {
 
 const arm64: Processor = {
   code: arm64Code,
-  machine: EM_AARCH64,
   calls: {
     close: 57,
     memfd_create: 279,
@@ -100,7 +95,7 @@ export function hostProcessor(): Processor | string {
 
 /** The bytes of a processor's code. */
 export function codeBytes({ code }: Processor): Uint8Array<ArrayBuffer> {
-  return Uint8Array.fromBase64(code.base64);
+  return Uint8Array.fromBase64(code.base64).subarray(code.start, code.start + code.length);
 }
 
 /**
@@ -177,9 +172,9 @@ export function withStubLibrary<T extends object>(
 ): T | string {
   const processor = hostProcessor();
   if (typeof processor === "string") return processor;
-  const name = nameOf(sharedObject(processor, ""));
+  const { base64, digest } = processor.code;
   try {
-    return open(name);
+    return open(nameOf(digest));
   } catch {
     // Nobody in this process has opened it yet; or the loader is musl, which goes by files alone.
   }
@@ -194,12 +189,12 @@ export function withStubLibrary<T extends object>(
     if (fd < 0) fd = call(memfd_create, labelAddress, MFD_CLOEXEC, 0, 0, 0, 0);
     if (fd < 0) return "the system refuses to make a memory file (memfd_create)";
     try {
-      const object = sharedObject(processor, name);
+      const object = Uint8Array.fromBase64(base64);
       const address = Number(runtime.addressOf(object));
       if (call(write, fd, address, object.length, 0, 0, 0) !== object.length) {
         return "the system refuses to fill a memory file (write)";
       }
-      return open(`/proc/self/${detour(object)}fd/${fd}`);
+      return open(`/proc/self/${detour(digest)}fd/${fd}`);
     } finally {
       call(close, fd, 0, 0, 0, 0, 0);
     }
@@ -208,34 +203,21 @@ export function withStubLibrary<T extends object>(
   }
 }
 
-function sharedObject(processor: Processor, soname: string): Uint8Array<ArrayBuffer> {
-  const exported = Object.entries(processor.code.symbols)
-    .filter(([name]) => !name.startsWith("mman_guard_"));
-  const symbols = Object.fromEntries(exported);
-  return buildSharedObject(processor.machine, codeBytes(processor), symbols, soname);
-}
-
 /**
  * The name under which glibc finds the library that another thread, or another copy of this one, has
  * opened: each would be mapped for ever. No file can have it, so that nothing else is ever opened.
  */
-function nameOf(object: Uint8Array): string {
-  return `/dev/null/mman-${hashOf(object).toString(16)}`;
+function nameOf(digest: string): string {
+  return `/dev/null/mman-${digest}`;
 }
 
 /**
  * A detour in the path that depends on the content. glibc takes a path that it has opened before for
  * the same library, and descriptors are reused: another version of this library may have had ours.
  */
-function detour(object: Uint8Array): string {
-  const hash = hashOf(object);
+function detour(digest: string): string {
+  const bits = Number.parseInt(digest, 16);
   let path = "";
-  for (let bit = 0; bit < 16; bit++) path += hash >>> bit & 1 ? "./" : "/";
+  for (let bit = 0; bit < 16; bit++) path += bits >>> bit & 1 ? "./" : "/";
   return path;
-}
-
-function hashOf(bytes: Uint8Array): number {
-  let hash = 0;
-  for (const byte of bytes) hash = (Math.imul(hash, 31) + byte) | 0;
-  return hash >>> 0;
 }

@@ -42,13 +42,14 @@ const SEGMENT_ALIGNMENT = 0x10000;
  * @param code Position-independent code.
  * @param symbols Names to export, with their offsets in the code.
  * @param soname What glibc knows it by once it is open.
+ * @returns The file, and where in it the code begins.
  */
 export function buildSharedObject(
   machine: number,
   code: Uint8Array,
   symbols: Readonly<Record<string, number>>,
   soname: string,
-): Uint8Array<ArrayBuffer> {
+): { bytes: Uint8Array<ArrayBuffer>; codeOffset: number } {
   const names = Object.keys(symbols);
   const strings = new TextEncoder().encode(`\0${names.join("\0")}\0${soname}\0`);
   const programHeaders = 4;
@@ -143,7 +144,7 @@ export function buildSharedObject(
     u64(dynamicOffset + DYN_LENGTH * index, tag!);
     u64(dynamicOffset + DYN_LENGTH * index + 8, value!);
   });
-  return bytes;
+  return { bytes, codeOffset };
 }
 
 function align(offset: number, alignment: number): number {
