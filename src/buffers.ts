@@ -19,12 +19,34 @@ export interface Views {
   detach(): boolean;
 }
 
-/** Keeps a map alive as long as one of its buffers, and so any view of it, is. */
-const owners = new WeakMap<object, object>();
+/** Makes `new` of a class that extends it initialize an object that is there already. */
+class Existing {
+  constructor(part: object) {
+    return part;
+  }
+}
+
+/**
+ * What owns a part, in a private field that any object can get: nobody else sees it, and it goes with the
+ * part. V8 keeps the owners in a WeakMap alive, and moves them, until it collects the old generation.
+ */
+class Owned extends Existing {
+  #owner: object;
+
+  constructor(part: object, owner: object) {
+    super(part);
+    this.#owner = owner;
+  }
+
+  static keep(part: object, owner: object): void {
+    if (#owner in part) part.#owner = owner;
+    else new Owned(part, owner);
+  }
+}
 
 /** Keeps `owner` alive as long as `part`, something that was handed out, is. */
 export function keepAlive(owner: object, part: object): void {
-  owners.set(part, owner);
+  Owned.keep(part, owner);
 }
 
 /** The ArrayBuffers over one mapping, made as they are asked for. */
