@@ -1,5 +1,5 @@
 /**
- * Measures the rings beside the same protocols in C (`ring_floor.c`), Python, `MessageChannel` and Unix sockets,
+ * Measures the rings beside the same protocols in C (`ring_floor.c`), Python, `MessageChannel`, pipes and Unix sockets,
  * in turns. Runs under Deno, Bun and Node alike:
  *
  *   deno run -A bench/ring.ts
@@ -228,11 +228,28 @@ function run(
 const ownArguments = process.versions["deno"] === undefined ? [] : ["run", "-A"];
 
 /**
- * Runs two roles in processes of their own, over fresh queues; the result of the one that has it.
+ * Runs two roles in processes of their own; the result of the one that has it.
  *
  * @param pinned Whether each stays on a processor of its own.
  */
-async function together(
+async function pair(
+  names: readonly string[],
+  files: readonly string[],
+  count: number,
+  pinned: boolean,
+): Promise<Result> {
+  const results = await Promise.all(
+    names.map((name, processor) => {
+      const command = [process.execPath, ...ownArguments, script, name, ...files, String(count)];
+      if (pinned) command.unshift("taskset", "--cpu-list", String(processor));
+      return run(command[0]!, command.slice(1));
+    }),
+  );
+  return results.find((result) => result !== undefined)!;
+}
+
+/** {@link pair} over fresh queues. */
+function together(
   folder: string,
   count: number,
   names: readonly string[],
@@ -240,14 +257,7 @@ async function together(
 ): Promise<Result> {
   const queues = ["there", "back"].map((name) => path.join(folder, name));
   for (const file of queues) MessageQueue.create({ path: file }, { capacity: CAPACITY }).close();
-  const results = await Promise.all(
-    names.map((name, processor) => {
-      const command = [process.execPath, ...ownArguments, script, name, ...queues, String(count)];
-      if (pinned) command.unshift("taskset", "--cpu-list", String(processor));
-      return run(command[0]!, command.slice(1));
-    }),
-  );
-  return results.find((result) => result !== undefined)!;
+  return pair(names, queues, count, pinned);
 }
 
 async function byQueueBetweenThreads(count: number): Promise<Result> {
@@ -330,6 +340,77 @@ function bySocket(folder: string, count: number): Promise<Result> {
   });
 }
 
+/** Makes named pipes in a folder. */
+function makePipes(folder: string, ...names: string[]): string[] {
+  const files = names.map((name) => path.join(folder, name));
+  for (const file of files) fs.rmSync(file, { force: true });
+  const { status, stderr } = spawnSync("mkfifo", files, { encoding: "utf8" });
+  if (status !== 0) throw new Error(stderr);
+  return files;
+}
+
+function sendByPipe(file: string, count: number): void {
+  const { message, words } = numbered();
+  const fd = fs.openSync(file, "w");
+  for (let i = 0; i < count; i++) {
+    words[0] = i;
+    fs.writeSync(fd, message);
+  }
+  fs.closeSync(fd);
+}
+
+/** Messages of 64 bytes from another process through a pipe, as many as are there read at once. */
+async function byPipe(folder: string, count: number): Promise<Result> {
+  const [file = ""] = makePipes(folder, "pipe");
+  const sent = run(process.execPath, [...ownArguments, script, "pipe", file, "-", String(count)]);
+  const fd = fs.openSync(file, "r"); // waits for the sender
+  const bytes = new Uint8Array(64 * 1024);
+  const view = new DataView(bytes.buffer);
+  let sum = 0;
+  let seen = 0;
+  let start = 0;
+  for (let length = 0; (length = fs.readSync(fd, bytes)) > 0; seen += length) {
+    if (seen === 0) start = performance.now();
+    for (let at = 0; at < length; at += MESSAGE) sum = sum + view.getInt32(at, true) | 0;
+  }
+  const ns = (performance.now() - start) * 1e6 / count;
+  fs.closeSync(fd);
+  await sent;
+  if (seen !== count * MESSAGE) throw new Error(`got ${seen} bytes`);
+  return { ns, sum: sum >>> 0 };
+}
+
+/** The same as {@link giveParked} and {@link takeParked} through two pipes, whose reader sleeps. */
+function giveByPipe(there: string, back: string, rounds: number): void {
+  const stamp = new Float64Array(1);
+  const clock = openClock();
+  const nap = new Int32Array(new SharedArrayBuffer(4));
+  const to = fs.openSync(there, "w");
+  const from = fs.openSync(back, "r");
+  const answer = new Uint8Array(1);
+  for (let i = 0; i < rounds * 2; i++) {
+    if (i >= rounds) Atomics.wait(nap, 0, 0, NAP_MS);
+    stamp[0] = clock();
+    fs.writeSync(to, stamp);
+    fs.readSync(from, answer);
+  }
+}
+
+function takeByPipe(there: string, back: string, rounds: number): Result {
+  const stamp = new Float64Array(1);
+  const clock = openClock();
+  const from = fs.openSync(there, "r");
+  const to = fs.openSync(back, "w");
+  const answer = new Uint8Array(1);
+  const times: number[] = [];
+  for (let i = 0; i < rounds * 2; i++) {
+    fs.readSync(from, stamp);
+    times.push(clock() - stamp[0]!);
+    fs.writeSync(to, answer);
+  }
+  return { ns: median(times.slice(rounds)) };
+}
+
 /** One participant: its name, how often it does it, and the sum that it must have. */
 interface Side {
   readonly name: string;
@@ -387,6 +468,8 @@ async function main(): Promise<void> {
           ...(sum === undefined ? {} : { sum }),
         }]
         : [];
+    const hasPipes = spawnSync("mkfifo", ["--version"]).status === 0;
+    const piped = (sides: Side[]): Side[] => hasPipes ? sides : [];
     const { throughput, latency, parked, records, python, others } = TIMES;
     const file = path.join(folder, "records");
     const recordsInC: Side = {
@@ -426,6 +509,7 @@ async function main(): Promise<void> {
         run: () => together(folder, throughput, ["produce", "consume"]),
       },
       ...inC("throughput", throughput, "(at most 2)", sum),
+      ...piped([{ name: "pipe", sum: sumBelow(others), run: () => byPipe(folder, others) }]),
       { name: "Unix socket", sum: sumBelow(others), run: () => bySocket(folder, others) },
     ]);
     const where = pins ? "each on a processor of its own" : "wherever the scheduler puts them";
@@ -439,6 +523,11 @@ async function main(): Promise<void> {
         run: () => together(folder, parked, ["takeParked", "giveParked"], pins),
       },
       ...inC("parked", parked, "(at most 1.5)"),
+      ...piped([{
+        name: "pipe",
+        run: () =>
+          pair(["takeByPipe", "giveByPipe"], makePipes(folder, "to", "from"), parked, pins),
+      }]),
     ]);
     await compare(`One to one, ${MESSAGE} bytes, two threads`, "rate", [
       { name: "MessageQueue", sum, run: () => byQueueBetweenThreads(throughput) },
@@ -467,7 +556,11 @@ if (!isMainThread) {
   if (role === undefined) await main();
   else if (role === "records") console.log(JSON.stringify(writeRecords(there, Number(count))));
   else if (role === "socket") sendBySocket(there, Number(count));
-  else {
+  else if (role === "pipe") sendByPipe(there, Number(count));
+  else if (role === "giveByPipe") giveByPipe(there, back, Number(count));
+  else if (role === "takeByPipe") {
+    console.log(JSON.stringify(takeByPipe(there, back, Number(count))));
+  } else {
     using one = MessageQueue.open({ path: there });
     using other = MessageQueue.open({ path: back });
     const result = roles[role]!(one, other, Number(count));

@@ -6,6 +6,8 @@ export const TEXT = "TEXT";
 export const LARGE = "LARGE";
 /** 240 MB of doubles. */
 export const DOUBLES = "DOUBLES";
+/** The same numbers as text, one a line. */
+export const DOUBLES_TEXT = "DOUBLES_TEXT";
 /** 2 GiB of 16-bit integers. */
 export const INTEGERS = "INTEGERS";
 /** 64 KiB. */
@@ -45,6 +47,19 @@ async function write(path: string, size: number, fillPiece: Filler): Promise<voi
 function doubles(piece: DataView): void {
   const next = sequence(7);
   for (let i = 0; i < piece.byteLength; i += 8) piece.setFloat64(i, next() & 1023, true);
+}
+
+/** The numbers of a file of doubles as text. */
+async function writeText(path: string, from: string): Promise<void> {
+  using source = await Deno.open(from);
+  using file = await Deno.open(path, { write: true, create: true, truncate: true });
+  const piece = new Uint8Array(PIECE);
+  for (let length; (length = await source.read(piece)) !== null;) {
+    if (length % 8 !== 0) throw new Error(`Read ${length} bytes of ${from}: not whole doubles`);
+    const lines = new Float64Array(piece.buffer, 0, length / 8).join("\n");
+    const bytes = new TextEncoder().encode(`${lines}\n`);
+    for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
+  }
 }
 
 function integers(piece: DataView, at: number): void {
@@ -101,6 +116,7 @@ export class Files {
       },
       [LARGE]: (path) => write(path, 4 * GiB / this.#part, integers),
       [DOUBLES]: (path) => write(path, 240e6 / this.#part, doubles),
+      [DOUBLES_TEXT]: async (path) => await writeText(path, await this.resolve(DOUBLES)),
       [INTEGERS]: (path) => write(path, 2 * GiB / this.#part, integers),
       [SMALL]: (path) => write(path, 64 << 10, doubles),
       [BLOCKS_LIST]: (path) => writeNumbers(path, 100_000 / this.#part, this.#blocks()),

@@ -1,6 +1,16 @@
 /** What is compared: each row a question, who answers it with which request, and what we want of ours. */
 import type { Name } from "./contestants.ts";
-import { BLOCKS_LIST, COLD_LIST, DOUBLES, INTEGERS, LARGE, NEEDLE, SMALL, TEXT } from "./files.ts";
+import {
+  BLOCKS_LIST,
+  COLD_LIST,
+  DOUBLES,
+  DOUBLES_TEXT,
+  INTEGERS,
+  LARGE,
+  NEEDLE,
+  SMALL,
+  TEXT,
+} from "./files.ts";
 
 /** How the page cache is when the clock starts. */
 export type Cache =
@@ -102,7 +112,7 @@ function blocksRow(id: string, question: string, cache: Cache, list: string, cal
     question,
     cache,
     file: LARGE,
-    rounds: cold ? 3 : 7,
+    rounds: 7,
     calls,
     unit: "block",
     entries: [
@@ -180,6 +190,7 @@ export const rows: readonly Row[] = [
       entry("C", "mmap, -O3 -ffast-math", `sum ${DOUBLES}`),
       entry("NumPy", "memmap", `sum ${DOUBLES} memmap`),
       entry("NumPy", "fromfile", `sum ${DOUBLES} fromfile`),
+      entry("Python", "text, a number a line", `sum ${DOUBLES_TEXT} text`),
       entry("Deno", "readFileSync", `sum ${DOUBLES}`),
       entry("Bun", "readFileSync", `sum ${DOUBLES}`),
       entry("Node", "readFileSync", `sum ${DOUBLES}`),
@@ -298,7 +309,7 @@ export const rows: readonly Row[] = [
     question: "Change one page and flush it, 200 times",
     cache: "read in order",
     file: SMALL,
-    rounds: 5,
+    rounds: 21,
     calls: 200,
     unit: "flush",
     entries: [
