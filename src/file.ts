@@ -10,8 +10,9 @@ export interface OpenOptions<Shared extends boolean = boolean> {
   /**
    * - `"r"` (default): read only.
    * - `"r+"`: read and write; changes reach the file. The file must exist.
-   * - `"w+"`: create the file, or empty an existing one, and give it `offset + size` bytes. Others
-   *   who have it mapped lose its pages: take a `lock` where that can be.
+   * - `"w+"`: create the file, or empty an existing one, and give it `offset + size` bytes. When
+   *   `open` throws, an existing file is as it was. Others who have it mapped lose its pages: take a
+   *   `lock` where that can be.
    * - `"c"`: copy on write; changes stay in this map and never reach the file.
    */
   mode?: "r" | "r+" | "w+" | "c";
@@ -60,7 +61,10 @@ export interface Descriptor {
   close(): void;
 }
 
-/** A file ready to be mapped, but for the blocks that `allocation` asks for. */
+/**
+ * A file ready to be mapped, but for the blocks that `preallocate` asks for. To `close` it does nothing
+ * before `keep`, so that a map which could not be made as it was asked for leaves it open to `abandon`.
+ */
 export interface OpenedFile extends Descriptor {
   readonly path: string;
   readonly offset: number;
@@ -69,7 +73,14 @@ export interface OpenedFile extends Descriptor {
   readonly flags: number;
   /** Whether the file must be given blocks for the range first, which makes it as long. */
   readonly preallocate: boolean;
-  /** Gives a file that opening made grow its size back, and closes it. */
+  /**
+   * Makes a file that is there what mode `"w+"` promises; undefined if there is nothing to lose. Whatever can
+   * fail is to be tried before.
+   */
+  readonly empty: (() => void) | undefined;
+  /** Called when the map is as it was asked for: there is nothing to abandon any more. */
+  keep(): void;
+  /** Gives a file that opening made grow its size back, closes it, and takes away one that opening made. */
   abandon(): void;
 }
 
@@ -237,22 +248,34 @@ export function openFile(
       info = platform.fileInfo(fd); // its size was up to who held the lock
     }
     const fileSize = fitFile(platform, fd, mode, info, offset, size, preallocate);
+    let kept = false;
+    let hasContent = mode === "w+" && info.kind === "file" && info.size > 0;
+    const empty = (): void => {
+      platform.truncate(fd, 0);
+      hasContent = false;
+      // Giving the range blocks makes the file longer by itself.
+      if (!preallocate) platform.truncate(fd, fileSize);
+    };
     const { PROT_READ, PROT_WRITE, MAP_SHARED, MAP_PRIVATE, MAP_NORESERVE } = platform.constants;
     // Copies are made page by page: reserving swap for all would refuse files beyond memory.
     const privately = MAP_PRIVATE | (MAP_NORESERVE & platform.mapFlags);
     return {
       path: name,
       fd,
-      close,
+      close: () => kept && close(),
+      keep: () => kept = true,
       offset,
       size: sizeToMap(name, info, fileSize, offset, size),
       prot: mode === "r" ? PROT_READ : PROT_READ | PROT_WRITE,
       flags: mode === "c" ? privately : MAP_SHARED,
       preallocate: preallocate && info.kind === "file" && (size ?? info.size - offset) > 0,
+      empty: hasContent ? empty : undefined,
       abandon(): void {
         if (!isOpen) return;
         try {
-          if (mode === "r+" && fileSize > info.size) platform.truncate(fd, info.size);
+          if ((mode === "r+" || hasContent) && fileSize > info.size) {
+            platform.truncate(fd, info.size);
+          }
         } finally {
           undo();
         }
@@ -327,7 +350,10 @@ function waitForLock(
   }
 }
 
-/** Gives the file the size that the mode promises; returns the size that it has then. */
+/**
+ * Gives the file the size that the mode promises, unless it is to be emptied first: it is as long at least
+ * then. Returns the size that the mode promises.
+ */
 function fitFile(
   platform: Platform,
   fd: number,
@@ -339,17 +365,11 @@ function fitFile(
 ): number {
   const end = offset + (size ?? 0);
   if (info.kind !== "file") return 0;
-  if (mode === "w+" && info.size > 0) {
-    // First whether the disk takes the new size: a refusal must not have emptied the file.
-    if (end > info.size) platform.truncate(fd, end);
-    platform.truncate(fd, 0);
-  }
-  const current = mode === "w+" ? 0 : info.size;
   const grows = mode === "w+" || (mode === "r+" && size !== undefined);
-  if (!grows || end <= current) return current;
-  // Giving the range blocks makes the file longer by itself.
-  if (!preallocate) platform.truncate(fd, end);
-  return end;
+  // What has content is mapped for a trial before it gets blocks.
+  const later = preallocate && !(mode === "w+" && info.size > 0);
+  if (grows && end > info.size && !later) platform.truncate(fd, end);
+  return mode === "w+" || (grows && end > info.size) ? end : info.size;
 }
 
 /** The bytes to map, checked against the bytes that the file has. */

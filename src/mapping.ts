@@ -50,7 +50,7 @@ interface Holdings {
   length: number;
   readonly file: Descriptor | undefined;
   /** The size that the file gets at the end. */
-  readonly truncateOnClose: number | undefined;
+  truncateOnClose: number | undefined;
   /** The memory whose pages they are: the engine unmaps them, after they have ended. */
   readonly memory: WebAssembly.Memory | undefined;
   sharing: Sharing | undefined;
@@ -150,6 +150,11 @@ export class Mapping implements Watched {
 
   /** The memory whose pages the mapping lies over, with `sharedBuffer`. */
   readonly #memory: WebAssembly.Memory | undefined;
+
+  /** That memory itself, for a mapping that takes this one's place. */
+  get ownMemory(): WebAssembly.Memory | undefined {
+    return this.#memory;
+  }
 
   /** Called, without arguments, when the map closes, while its bytes are still there. */
   readonly closing: Set<() => void> = new Set();
@@ -757,6 +762,12 @@ export class Mapping implements Watched {
     finalizers.unregister(this);
     this.#detach();
     if (this.#pins === 0) this.#end();
+  }
+
+  /** Ends a mapping that nobody gets: its file stays as long as it is. */
+  forgo(): void {
+    this.#holdings.truncateOnClose = undefined;
+    this.close();
   }
 
   #moved = false;

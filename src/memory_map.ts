@@ -409,15 +409,18 @@ export class MemoryMap implements Disposable {
     const system = platform();
     const how = readOptions("open", options, OPEN_OPTIONS);
     const file = openFile(system, path, how);
+    const what = `Cannot preallocate ${file.size} bytes of ${show(file.path)}`;
+    const allocate = () => system.allocate!(file.fd, file.offset, file.size);
     let map: MemoryMap;
     try {
-      if (file.preallocate) {
-        explained(
-          `Cannot preallocate ${file.size} bytes of ${show(file.path)}`,
-          () => system.allocate!(file.fd, file.offset, file.size),
-        );
+      let memory: WebAssembly.Memory | undefined;
+      if (file.empty !== undefined) {
+        if (file.preallocate) explained(what, allocate);
+        memory = MemoryMap.#rehearse(system, file, how);
+        explained(`Cannot empty ${show(file.path)}`, file.empty);
       }
-      map = MemoryMap.#mapFile(system, file, how);
+      if (file.preallocate) explained(what, allocate);
+      map = MemoryMap.#mapFile(system, file, how, memory);
     } catch (error) {
       file.abandon();
       throw error;
@@ -428,6 +431,7 @@ export class MemoryMap implements Disposable {
       MemoryMap.#abandon(map, file);
       throw error;
     }
+    file.keep();
     return map as MapFor<Shared>;
   }
 
@@ -459,8 +463,14 @@ export class MemoryMap implements Disposable {
     const file = await openFileAsync(system, path, how);
     let map: MemoryMap;
     try {
+      let memory: WebAssembly.Memory | undefined;
+      if (file.empty !== undefined) {
+        if (file.preallocate) await allocateAsync(system, file, how);
+        memory = MemoryMap.#rehearse(system, file, how);
+        explained(`Cannot empty ${show(file.path)}`, file.empty);
+      }
       if (file.preallocate) await allocateAsync(system, file, how);
-      map = MemoryMap.#mapFile(system, file, how);
+      map = MemoryMap.#mapFile(system, file, how, memory);
     } catch (error) {
       file.abandon();
       throw error;
@@ -471,15 +481,16 @@ export class MemoryMap implements Disposable {
       MemoryMap.#abandon(map, file);
       throw error;
     }
+    file.keep();
     return map as MapFor<Shared>;
   }
 
   /** Ends a map that could not be made as it was asked for, as if it had not been opened. */
   static #abandon(map: MemoryMap, file: OpenedFile): void {
     try {
-      file.abandon();
+      map.#map.forgo(); // first: Windows does not cut a file that is mapped
     } finally {
-      map.close();
+      file.abandon();
     }
   }
 
@@ -623,9 +634,30 @@ export class MemoryMap implements Disposable {
     }
   }
 
-  static #mapFile(system: Platform, file: OpenedFile, options: OpenOptions): MemoryMap {
+  /**
+   * Maps a file whose content is to be lost, and gives it back: what fails shall fail while nothing is lost
+   * yet. (Windows does not cut a file that is mapped, so it cannot stay.)
+   *
+   * @returns The memory of `sharedBuffer`, to be used again: engines have room for few.
+   */
+  static #rehearse(
+    system: Platform,
+    file: OpenedFile,
+    options: OpenOptions,
+  ): WebAssembly.Memory | undefined {
+    const map = MemoryMap.#mapFile(system, file, options).#map;
+    map.forgo();
+    return map.ownMemory;
+  }
+
+  static #mapFile(
+    system: Platform,
+    file: OpenedFile,
+    options: OpenOptions,
+    memory?: WebAssembly.Memory,
+  ): MemoryMap {
     const { size, prot, flags, offset, path } = file;
-    const map = new MemoryMap(`Cannot map ${size} bytes at offset ${offset} of ${show(path)}`, {
+    const request: MapRequest = {
       platform: system,
       size,
       prot,
@@ -637,13 +669,15 @@ export class MemoryMap implements Disposable {
       inherit: options.inherit === true,
       truncateOnClose: options.truncateOnClose,
       sharedBuffer: options.sharedBuffer === true,
-    });
+    };
+    const what = `Cannot map ${size} bytes at offset ${offset} of ${show(path)}`;
+    const map = new MemoryMap(what, request, undefined, memory);
     const { access = "normal", hugePages = false } = options;
     try {
       if (access !== "normal") map.hint(access);
       if (hugePages) map.hint("hugePages");
     } catch (error) {
-      map.close();
+      map.#map.forgo();
       throw error;
     }
     return map;

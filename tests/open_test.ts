@@ -4,15 +4,18 @@ import fs from "node:fs";
 import path from "node:path";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import {
   allocationGranularity,
   MemoryMap,
+  MMapInvalidParameterError,
   MMapProtectionError,
+  type OpenOptions,
   pageSize,
   PROT_READ,
   PROT_WRITE,
 } from "../mod.ts";
+import { platform } from "../src/ffi/host.ts";
 import {
   assertRefused,
   descriptorsOf,
@@ -138,6 +141,48 @@ describe('MemoryMap.open() with mode "w+"', () => {
       using map = MemoryMap.open(file, { mode: "w+", size });
       assertEquals(map.read(size), new Uint8Array(size));
       assertEquals(fs.statSync(file).size, size);
+    }
+  });
+  const { mapOver, name: system } = platform();
+  /** More than a buffer of any engine, or anything where there are no such buffers. */
+  const impossible = { mode: "w+", sharedBuffer: true, size: mapOver ? 2 ** 36 : 100 } as const;
+  const openers: readonly [string, (file: string, options: OpenOptions) => Promise<MemoryMap>][] = [
+    ["open()", (file, options) => Promise.resolve().then(() => MemoryMap.open(file, options))],
+    ["openAsync()", (file, options) => MemoryMap.openAsync(file, options)],
+  ];
+  for (const [name, open] of openers) {
+    test(`loses nothing when a later step of ${name} fails`, async () => {
+      using dir = tempDir();
+      const cases: OpenOptions[] = [impossible, { ...impossible, offset: 3, truncateOnClose: 1 }];
+      const late = { hugePages: true, truncateOnClose: 1, size: 100_000 } as const;
+      if (system === "Windows") cases.push({ ...late, mode: "w+" });
+      for (const options of cases) {
+        const file = dir.file("data", "original");
+        await assertRejects(() => open(file, options), MMapInvalidParameterError);
+        assertEquals(fs.readFileSync(file, "utf8"), "original");
+        if (!skipWithoutProc) assertEquals(descriptorsOf(file), []);
+        const created = dir.file("new");
+        await assertRejects(() => open(created, options), MMapInvalidParameterError);
+        assertEquals(fs.existsSync(created), false);
+      }
+      if (system !== "Windows") return;
+      const file = dir.file("data", "original");
+      await assertRejects(() => open(file, { ...late, mode: "r+" }), MMapInvalidParameterError);
+      assertEquals(fs.readFileSync(file, "utf8"), "original");
+    });
+  }
+  test("empties a file with every option that works", { skip: skipOnWindows }, () => {
+    using dir = tempDir();
+    for (const size of [4, 100_000]) {
+      const file = dir.file("data", "original".repeat(5000));
+      const options = { populate: true, access: "random", sharedBuffer: true } as const;
+      using map = MemoryMap.open(file, { mode: "w+", size, ...options, truncateOnClose: 2 });
+      assertEquals(map.read(size), new Uint8Array(size));
+      map.write("new");
+      map.flush();
+      assertEquals(fs.readFileSync(file, "utf8"), "new".padEnd(size, "\0"));
+      map.close();
+      assertEquals(fs.readFileSync(file, "utf8"), "ne");
     }
   });
   test("creates a file that only its owner may use", { skip: skipOnWindows }, () => {

@@ -146,6 +146,23 @@ for (const [name, open] of openers) {
       using map = await open(path, { mode: "r+", size: MiB / 2, preallocate: true });
       assertEquals(map.size, MiB / 2);
     });
+    test('on a disk without room loses nothing, mode "w+"', { skip: skipFull }, async () => {
+      using disk = mountTmpfs(MiB);
+      for (const content of ["content", "x".repeat(MiB / 2)]) {
+        const path = disk.file("data", content);
+        for (const offset of [0, 3, 2 * page, 10 * MiB]) {
+          const options = { offset, size: 4 * MiB, preallocate: true };
+          const error = await open(path, { mode: "w+", ...options })
+            .then(() => undefined, (error: unknown) => error);
+          assert(error instanceof MMapAllocationError, String(error));
+          assertEquals(error.code, "ENOSPC");
+          assertEquals(fs.readFileSync(path, "utf8"), content);
+          assertEquals([mappingsOf(path).length, descriptorsOf(path).length], [0, 0]);
+        }
+      }
+      using map = await open(disk.file("data"), { mode: "w+", size: MiB / 2, preallocate: true });
+      assertEquals(map.read(map.size), new Uint8Array(MiB / 2));
+    });
     test("past the limit of file sizes is an error", { skip: skipOutsideLinux }, async () => {
       using dir = tempDir();
       const path = dir.file("data", "content");
