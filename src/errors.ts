@@ -83,7 +83,10 @@ export class MMapProtectionError extends MMapError {
 export class MMapFaultError extends MMapError {
   /** The class by name. */
   override name = "MMapFaultError";
-  /** Bytes from the start of the map to the fault. */
+  /**
+   * Bytes from the start of the map to the fault: of a method, the first byte of the range asked for whose page
+   * is gone.
+   */
   readonly offset: number;
 
   /**

@@ -397,7 +397,11 @@ export class Mapping implements Watched {
   #refuseReplaced(verb: string, offset: number, length: number, mask: number): void {
     const { faults } = this.#holdings;
     const lost = firstInside(faults.lost, offset, length);
-    if (lost !== -1) throw this.missing(verb, offset, length, lost);
+    if (lost !== -1) {
+      const { fault } = faults.first;
+      if (fault >= lost && fault < offset + length) this.#named = lost;
+      throw this.missing(verb, offset, length, lost);
+    }
     if (mask !== PROT_WRITE || !this.shared) return;
     const copied = firstInside(faults.copied, offset, length);
     if (copied === -1) return;
@@ -871,7 +875,7 @@ export class Mapping implements Watched {
     this.use("check the faults of", 0, 0, 0);
     const { lost, copied, first } = this.#holdings.faults;
     if (lost.end > 0) {
-      const at = first.fault === -1 ? lost.start : first.fault;
+      const at = this.#firstFault(first.fault) ?? lost.start;
       throw this.missing("use", lost.start, Math.min(lost.end, this.size) - lost.start, at);
     }
     if (copied.end === 0) return;
@@ -894,6 +898,7 @@ export class Mapping implements Watched {
     this.#checkWhole(faults.lost);
     this.call("Cannot remap", () => faults.forget(() => this.#restore(faults)));
     this.#told = 0;
+    this.#named = undefined;
     this.settle();
   }
 
@@ -941,6 +946,22 @@ export class Mapping implements Watched {
   #watching: WeakRef<Watched> | undefined;
   /** Faults that `onFault` was told of. */
   #told = 0;
+  /**
+   * The offset by which the error of a method has named the first fault. The processor names the byte that
+   * it stumbled over, and copying functions do not begin with the first.
+   */
+  #named: number | undefined;
+
+  /** Where the first fault was, as its error says it. @param fault As the processor says, or -1. */
+  #firstFault(fault: number): number | undefined {
+    return fault === -1 ? undefined : this.#named ?? fault;
+  }
+
+  /** Lets the first fault be the next one. */
+  #takeFirst(): void {
+    this.#holdings.faults.takeFirst();
+    this.#named = undefined;
+  }
 
   /** Called some time after a page was replaced. */
   get onFault(): ((offset: number) => void) | undefined {
@@ -951,7 +972,7 @@ export class Mapping implements Watched {
     // What happened before is the former callback's, or nobody's.
     this.lookForFaults();
     this.#told = this.faults;
-    this.#holdings.faults.takeFirst();
+    this.#takeFirst();
     this.#onFault = callback;
     if (callback === undefined && this.#watching !== undefined) {
       unwatch(this.#watching);
@@ -968,10 +989,9 @@ export class Mapping implements Watched {
     if (count === this.#told) return;
     this.#told = count;
     const { fault, violation } = first;
-    faults.takeFirst();
-    queueMicrotask(() =>
-      callback(fault !== -1 ? fault : violation !== -1 ? violation : lost.start)
-    );
+    const offset = this.#firstFault(fault) ?? (violation === -1 ? lost.start : violation);
+    this.#takeFirst();
+    queueMicrotask(() => callback(offset));
   }
 
   /** Zeros behind the end of anonymous memory, in its last page, for when that becomes part of it. */

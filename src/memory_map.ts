@@ -1496,7 +1496,8 @@ export class MemoryMap implements Disposable {
    * is not all true. It throws again until {@link MemoryMap.remap}. Methods need no such call: they throw
    * by themselves where they meet a page that was lost.
    *
-   * @throws {MMapFaultError} If pages were lost; `offset` is where it was noticed first.
+   * @throws {MMapFaultError} If pages were lost; `offset` is that of the first access that failed, or the start
+   * of what was lost if `onFault` has been told of that access.
    * @throws {MMapProtectionError} If a view was written to where the map is read-only.
    * @throws {MMapClosedError} If a view was used in a range that `unmapRange` had given back, or the map
    * is closed.
@@ -1520,9 +1521,12 @@ export class MemoryMap implements Disposable {
   }
 
   /**
-   * Called after a page of the map was replaced, with the offset of the access that failed: within 10
-   * milliseconds, as soon as the event loop is free, once for all that happened up to then. A timer that
-   * does not keep the process alive looks after maps that have such a callback. `undefined` ends it.
+   * Called after a page of the map was replaced, once for all pages since the last call: on a turn of the
+   * event loop, by a timer that looks every 10 milliseconds while the loop is free, and when the map is
+   * closed. `undefined` ends it. The timer does not keep the process alive.
+   *
+   * It gets the offset of the first access that failed, in bytes from the start of the map: that of the element
+   * which a view was asked for, or the `offset` of the error that a method has thrown because of it.
    */
   get onFault(): ((offset: number) => void) | undefined {
     return this.#map.onFault;

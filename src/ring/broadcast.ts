@@ -91,7 +91,7 @@ const BELL = (OWNERS_OFFSET + BELL_OFFSET) / WORD;
  * ```
  */
 export class Broadcast implements Disposable {
-  /** Bytes for messages, each of which takes 16 more and is rounded up to 16. */
+  /** Bytes for messages, a power of two. Each message takes 16 more than its length, rounded up to 16. */
   readonly capacity: number;
   /** The most bytes of a message. Readers have little time for long ones: see that many fit. */
   readonly maxMessageLength: number;
@@ -123,7 +123,8 @@ export class Broadcast implements Disposable {
    * Makes an empty ring, and opens it.
    *
    * @param place A new file, a new name, a zeroed map, or memory without a name.
-   * @param options The capacity.
+   * @param options The capacity: bytes, 64 to 2^30, rounded up to a power of two; the property `capacity` is
+   * what the ring got. A message takes 16 bytes more than its length, rounded up to a multiple of 16.
    * @throws {MMapInvalidParameterError} If an option is wrong, or the system cannot wait in shared memory.
    * @throws {MMapError} If the memory cannot be made; `code` says why. `EEXIST`: the name is taken
    * (open the ring, or `MemoryMap.unlinkNamed`), or there is a file

@@ -110,7 +110,7 @@ export interface Claim extends Disposable {
  * ```
  */
 export class MessageQueue implements Disposable, AsyncIterable<Message> {
-  /** Bytes for messages, each of which takes 8 more and is rounded up to 8. */
+  /** Bytes for messages, a power of two. Each message takes 8 more than its length, rounded up to 8. */
   readonly capacity: number;
   /** The most bytes of a message: all of the capacity but 8 in a mirrored ring, else half of it. */
   readonly maxMessageLength: number;
@@ -145,7 +145,8 @@ export class MessageQueue implements Disposable, AsyncIterable<Message> {
    * Makes an empty queue, and opens it.
    *
    * @param place A new file, a new name, a zeroed map, or memory without a name.
-   * @param options The capacity.
+   * @param options The capacity: bytes, 64 to 2^30, rounded up to a power of two; the property `capacity` is
+   * what the ring got. A message takes 8 bytes more than its length, rounded up to a multiple of 8.
    * @throws {MMapInvalidParameterError} If an option is wrong, or the system cannot wait in shared memory.
    * @throws {MMapError} If the memory cannot be made; `code` says why. `EEXIST`: the name is taken
    * (open the ring, or `MemoryMap.unlinkNamed`), or there is a file

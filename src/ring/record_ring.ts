@@ -123,7 +123,8 @@ export class RecordRing implements Disposable, Iterable<Uint8Array<ArrayBuffer>>
    * replaced while anybody has it open.
    *
    * @param path A path or a `file:` URL.
-   * @param options How many records of which size.
+   * @param options How many records of which size: exactly so many and so large, nothing is rounded. The file
+   * has a header of 16 bytes more, and 128 bytes behind the records, at a multiple of 64.
    * @throws {MMapInvalidParameterError} If an option is wrong.
    * @throws {MMapError} If the file cannot be made; `code` says why. `EEXIST`: there is a file that is
    * not empty, and no ring of this capacity and record size, or one that has been written by somebody who
