@@ -11,10 +11,37 @@ export function show(value: unknown): string {
     case "function":
       return typeof value.name === "string" ? `function ${value.name}` : "a function";
     case "object":
-      return value === null ? "null" : "an object";
+      return value === null ? "null" : kindOf(value);
     default:
       return String(value);
   }
+}
+
+// The engine's own: an array of the user's may say something else of itself.
+const typedArray = Object.getPrototypeOf(Uint8Array.prototype);
+const elements = Object.getOwnPropertyDescriptor(typedArray, "length")!.get!;
+const className = Object.getOwnPropertyDescriptor(typedArray, Symbol.toStringTag)!.get!;
+
+/** Objects that are given where something else was meant. */
+const classes = [Promise, ArrayBuffer, SharedArrayBuffer, DataView, Map, Set, Date, URL];
+
+/** What an object is, as far as it can be known: what a proxy answers may be anything, or an error. */
+function kindOf(value: object): string {
+  const name: string | undefined = className.call(value);
+  if (name !== undefined) return withArticle(name, elements.call(value));
+  try {
+    if (Array.isArray(value)) return withArticle("array", value.length);
+    const found = classes.find((Class) => value instanceof Class);
+    return found === undefined ? "an object" : withArticle(found.name);
+  } catch {
+    return "an object";
+  }
+}
+
+function withArticle(name: string, length?: unknown): string {
+  const some = `${/^[AEIO]/i.test(name) ? "an" : "a"} ${name}`;
+  if (!Number.isSafeInteger(length)) return some;
+  return `${some} of ${length} element${length === 1 ? "" : "s"}`;
 }
 
 /** Throws unless `value` is a safe integer of at least `minimum`. */

@@ -627,6 +627,12 @@ export class Mapping implements Watched {
   /** Gives the mapping another size, and the file too where the map ends with it. */
   resize(size: number): void {
     this.use("resize", 0, 0, 0);
+    if (size === 0) {
+      throw new MMapInvalidParameterError(
+        "Cannot use 0 as a size in bytes: a mapping has at least one byte; close() the map, and truncate its " +
+          "file if that is to be empty",
+      );
+    }
     checkInteger("a size in bytes", size, 1);
     const what = `Cannot resize a map from ${this.size} to ${size} bytes`;
     const { file } = this.#holdings;

@@ -1272,7 +1272,8 @@ export class MemoryMap implements Disposable {
    * and shrinks with it if the map reaches the end of the file. All views are emptied, the address
    * may change; take new ones.
    *
-   * @param size Bytes.
+   * @param size Bytes, at least 1: systems have no mappings of 0 bytes. To empty the file, close the map and
+   * truncate it, or open it with `truncateOnClose: 0`.
    * @throws {MMapProtectionError} If the map is read-only or copy-on-write.
    * @throws {MMapInvalidParameterError} If the size is wrong, the memory is of a fixed size
    * (anonymous `MAP_SHARED`, huge pages), or parts of the map differ in protection.
@@ -1435,15 +1436,32 @@ export class MemoryMap implements Disposable {
   }
 
   /**
-   * How often a byte value occurs.
+   * How often a byte value or a needle occurs. Places of a needle do not overlap, and an empty one occurs
+   * `length + 1` times, as Python's `bytes.count` has it.
    *
-   * @param byte 0 to 255.
+   * @param what A byte, 0 to 255, or bytes or text (as UTF-8).
    * @param offset Bytes from the start of the map. Default 0.
    * @param length Bytes. Default: to the end of the map.
-   * @throws {MMapInvalidParameterError} If the byte is none or the range is not in the map.
+   * @throws {MMapInvalidParameterError} If it is neither, or the range is not in the map.
+   * @throws {MMapFaultError} If a page of the range is gone.
+   *
+   * @example
+   * ```ts
+   * import { MemoryMap } from "@mman/mman";
+   * import { assertEquals } from "@std/assert";
+   *
+   * using map = MemoryMap.createAnonymous(4096);
+   * map.write("one\ntwo\n\n\n");
+   * assertEquals(map.count(10), 4);
+   * assertEquals(map.count("\n\n"), 1);
+   * ```
    */
-  count(byte: number, offset: number = 0, length: number = bytesFrom(offset, this.size)): number {
-    return memory.count(this.#map, byte, offset, length);
+  count(
+    what: number | memory.Needle,
+    offset: number = 0,
+    length: number = bytesFrom(offset, this.size),
+  ): number {
+    return memory.count(this.#map, what, offset, length);
   }
 
   /**

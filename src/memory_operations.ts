@@ -346,12 +346,39 @@ function lastIn(map: Mapping, needle: Uint8Array, found: number, end: number): n
   return best;
 }
 
-/** How often a byte value occurs in a range. */
-export function count(map: Mapping, byte: number, offset: number, length: number): number {
-  checkByte(byte);
+/** How often a byte value or a needle occurs in a range, no two places overlapping. */
+export function count(
+  map: Mapping,
+  what: number | Needle,
+  offset: number,
+  length: number,
+): number {
+  const needle = bytesToCount(what);
   map.use("count", offset, length, PROT_READ);
-  const total = counted(map, byte, offset, length);
+  const total = needle.length === 1
+    ? counted(map, needle[0]!, offset, length)
+    : countedNeedles(map, needle, offset, length);
   map.intact("count", offset, length, PROT_READ);
+  return total;
+}
+
+function bytesToCount(what: number | Needle): Uint8Array {
+  const isNeedle = typeof what === "string" || (typeof what === "object" && what !== null);
+  if (isNeedle) return needleBytes(what);
+  checkByte(what);
+  return Uint8Array.of(what);
+}
+
+/** As Python counts them: an empty needle is found at every place and at the end. */
+function countedNeedles(map: Mapping, needle: Uint8Array, offset: number, length: number): number {
+  if (needle.length === 0) return length + 1;
+  const end = offset + length;
+  let total = 0;
+  for (let at = offset; end - at >= needle.length; total++) {
+    const found = firstIn(map, needle, at, end - at);
+    if (found === -1) break;
+    at = found + needle.length;
+  }
   return total;
 }
 

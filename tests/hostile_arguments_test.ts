@@ -84,6 +84,40 @@ test("an error message can show a function whose name is no text", () => {
   assertRefused(() => map.write(odd as never), MMapInvalidParameterError, "a function");
 });
 
+test("an error message says what an object is, without asking it", () => {
+  using map = MemoryMap.createAnonymous(4096);
+  const proxy = (target: object, trap: "get" | "getPrototypeOf") =>
+    new Proxy(target, {
+      [trap]: () => {
+        throw new RangeError("mine");
+      },
+    });
+  const lying = new Int16Array(2);
+  Object.defineProperties(lying, { length: { value: 99 }, constructor: { value: Date } });
+  const { proxy: revoked, revoke } = Proxy.revocable([], {});
+  revoke();
+  const cases: readonly [unknown, string][] = [
+    [new Uint8Array(3), "a Uint8Array of 3 elements"],
+    [Float64Array.of(1), "a Float64Array of 1 element"],
+    [lying, "an Int16Array of 2 elements"],
+    [new DataView(new ArrayBuffer(2)), "a DataView"],
+    [new ArrayBuffer(2), "an ArrayBuffer"],
+    [[], "an array of 0 elements"],
+    [["4096"], "an array of 1 element"],
+    [Promise.resolve(4096), "a Promise"],
+    [new Date(), "a Date"],
+    [{ length: 3 }, "an object"],
+    [proxy([], "get"), "an object"],
+    [proxy({}, "getPrototypeOf"), "an object"],
+    [revoked, "an object"],
+    [new Proxy([], { get: () => Symbol("x") }), "an array"],
+  ];
+  for (const [value, shown] of cases) {
+    const resize = () => map.resize(value as number);
+    assertRefused(resize, MMapInvalidParameterError, `Cannot use ${shown} as a size`);
+  }
+});
+
 test("MemoryMap.write() takes what is detached for no bytes", () => {
   using map = MemoryMap.createAnonymous(4);
   map.write("kept");

@@ -16,6 +16,7 @@ import {
   PROT_WRITE,
 } from "../mod.ts";
 import { assertRefused, pattern, skipOnWindows, tempDir, utf8 } from "./helpers.ts";
+import { random } from "./random.ts";
 
 const page = pageSize();
 const READ_WRITE = PROT_READ | PROT_WRITE;
@@ -344,6 +345,67 @@ describe("MemoryMap.count()", () => {
       }
     }
   });
+  test("counts needles that do not overlap, as Python does", () => {
+    using map = MemoryMap.createAnonymous(3 * page);
+    map.write("aaaa-aba-a");
+    const cases: readonly [Needle, number][] = [
+      ["a", 7],
+      ["aa", 2],
+      ["aaa", 1],
+      ["aaaaa", 0],
+      ["a-a", 2],
+      ["\u20ac", 0],
+      ["-", 2],
+      [Uint8Array.of(97, 98), 1],
+      [new DataView(Uint8Array.of(9, 97, 45, 9).buffer, 1, 2), 2],
+      [Uint8Array.of(97, 97).buffer, 2],
+      ["", 11],
+      [new Uint8Array(0), 11],
+      ["x".repeat(11), 0],
+    ];
+    for (const [needle, expected] of cases) {
+      assertEquals(map.count(needle, 0, 10), expected, String(needle));
+    }
+    assertEquals([map.count("aa", 1, 3), map.count("aa", 1, 2), map.count("aa", 1, 1)], [1, 1, 0]);
+    assertEquals([map.count("", map.size), map.count("a", map.size), map.count("aa", 4)], [
+      1,
+      0,
+      0,
+    ]);
+    const { bytes } = map;
+    assertEquals(map.count(bytes), 1); // of the map's own bytes
+    assertEquals(map.count(bytes.subarray(0, 2)), 2);
+  });
+
+  test("agrees with a naive loop for needles anywhere, across pages", () => {
+    using map = MemoryMap.createAnonymous(5 * page);
+    const chance = random(7);
+    const next = (limit: number) => Math.floor(chance() * limit);
+    for (let k = 0; k < map.size; k++) map.bytes[k] = next(3);
+    const text = new TextDecoder("latin1").decode(map.read(map.size));
+    for (let round = 0; round < 60; round++) {
+      const needle = Uint8Array.from({ length: 1 + next(5) }, () => next(3));
+      const offset = next(map.size);
+      const length = next(map.size - offset + 1);
+      const part = text.slice(offset, offset + length);
+      const expected = part.split(new TextDecoder("latin1").decode(needle)).length - 1;
+      assertEquals(map.count(needle, offset, length), expected, `${needle} at ${offset}+${length}`);
+    }
+  });
+
+  test("refuses what is neither a byte nor a needle, and ranges that are not there", () => {
+    using map = MemoryMap.createAnonymous(page);
+    for (
+      const wrong of [256, -1, 0.5, NaN, 1n, null, undefined, Symbol("x"), {}, [1, 2], () => 1]
+    ) {
+      assertRefused(() => map.count(wrong as number), MMapInvalidParameterError, "Cannot");
+    }
+    assertRefused(() => map.count("aa", 1, page), MMapInvalidParameterError, "at offset 1");
+    assertRefused(() => map.count("", 0, page + 1), MMapInvalidParameterError);
+    map.close();
+    assertRefused(() => map.count("aa"), MMapClosedError);
+  });
+
   test("counts more than 255 in a row, and megabytes of one value", () => {
     using map = MemoryMap.createAnonymous(10 * MiB + 3);
     for (const byte of [0, 255, 128]) {
@@ -369,7 +431,8 @@ describe("a byte that is none is refused by MemoryMap's", () => {
   for (const [name, use] of uses) {
     test(name, () => {
       using map = mapOf(utf8("content"));
-      for (const byte of [-1, 256, 1.5, NaN, Infinity, "7", null, undefined, 7n]) {
+      const text = name === "count()" ? [] : ["7"]; // which count() takes for a needle
+      for (const byte of [-1, 256, 1.5, NaN, Infinity, null, undefined, 7n, ...text]) {
         assertRefused(
           () => use(map, byte as number),
           MMapInvalidParameterError,

@@ -153,6 +153,7 @@ for (const [kind, make, skip] of kinds) {
       using map = make(dir, page);
       map.write("kept");
       const { bytes } = map;
+      assertRefused(() => map.resize(0), MMapInvalidParameterError, "at least one byte", "close()");
       for (const size of [0, -1, -page, 1.5, NaN, Infinity, 2 ** 53, "4096", null, undefined]) {
         assertRefused(
           () => map.resize(size as number),

@@ -105,7 +105,7 @@ const maps = classTable<MemoryMap>({
     find: [needle, offset, offset],
     rfind: [needle, offset, offset],
     indexOfByte: [kind.byte, offset, offset],
-    count: [kind.byte, offset, length],
+    count: [anyOf(kind.byte, needle), offset, length],
     stats: [],
     prefetch: [listOf(offset), length],
     readMany: [listOf(offset), length, target],
