@@ -4,7 +4,7 @@ import { type MapHandle, MemoryMap } from "../../../mod.ts";
 import { data, listOf, needle, target } from "../bytes.ts";
 import { options, orHostile } from "../hostile.ts";
 import * as kind from "../kinds.ts";
-import { oneOf, plain, type Shown, type Source } from "../shown.ts";
+import { anyOf, oneOf, plain, type Shown, type Source } from "../shown.ts";
 import { type AnyTable, classTable, functionTable } from "../table.ts";
 
 const { flag, size, offset, length } = kind;
