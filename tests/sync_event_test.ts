@@ -37,11 +37,18 @@ describe("Event", { skip }, () => {
     event.set();
     event.set();
     assertEquals([event.wait(0), event.wait(0), event.isSet], [true, false, false]);
-    const waiting = [event.waitAsync(100), event.waitAsync(100), event.waitAsync(100)];
-    await pause(10);
-    event.set();
-    const passed = await Promise.all(waiting);
-    assertEquals(passed.filter((through) => through).length, 1);
+    let passed = 0;
+    const waiting = [0, 1, 2].map(async () => {
+      assertEquals(await event.waitAsync(20_000), true);
+      passed++;
+    });
+    for (let sets = 1; sets <= waiting.length; sets++) {
+      event.set();
+      while (passed < sets) await pause(1);
+      await pause(20);
+      assertEquals(passed, sets);
+    }
+    await Promise.all(waiting);
   });
   test("lets those through who wait when it is set, even if it is reset at once", async () => {
     using map = sharedMemory();
