@@ -5,6 +5,7 @@
 import { checkInteger, show } from "./check.ts";
 import { PROT_READ, PROT_WRITE, SEEK_CUR, SEEK_END, SEEK_SET } from "./constants.ts";
 import { MMapClosedError, MMapInvalidParameterError, MMapProtectionError } from "./errors.ts";
+import { inspectable, mapFacts } from "./inspect.ts";
 import type { Mapping } from "./mapping.ts";
 import { mappingOf, type MemoryMap } from "./memory_map.ts";
 import type { Needle } from "./memory_operations.ts";
@@ -51,6 +52,10 @@ const UNSPLITTABLE: readonly string[] = ["utf-16le", "utf-16be", "iso-2022-jp"];
  * ```
  */
 export class Cursor {
+  static {
+    inspectable(this, (cursor) => ({ position: cursor.position, ...mapFacts(cursor.#mapping) }));
+  }
+
   readonly #map: MemoryMap;
   readonly #mapping: Mapping;
   readonly #byte: Uint8Array<ArrayBuffer> = new Uint8Array(1);

@@ -30,6 +30,7 @@ import {
   openFileAsync,
   type OpenOptions,
 } from "./file.ts";
+import { inspectable, mapFacts } from "./inspect.ts";
 import { Mapping, type MapRequest } from "./mapping.ts";
 import * as memory from "./memory_operations.ts";
 import {
@@ -142,6 +143,7 @@ export let mappingOf: (map: MemoryMap) => Mapping;
 export class MemoryMap implements Disposable {
   static {
     mappingOf = (map) => map.#map;
+    inspectable(this, (map) => mapFacts(map.#map));
   }
 
   readonly #map: Mapping;

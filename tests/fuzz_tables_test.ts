@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import fs from "node:fs";
 import { test } from "node:test";
+import { SYMBOLS } from "../src/inspect.ts";
 import type { AnyClassTable, AnyFunctionTable } from "./fuzz/table.ts";
 import { tables } from "./fuzz/tables/mod.ts";
 
@@ -41,7 +42,9 @@ function missingOf(owner: { readonly name: string; readonly prototype: object })
     }
   });
   const known = (key: string | symbol) =>
-    table !== undefined && (key in table.methods || key in (table.actions ?? {}));
+    table !== undefined &&
+    (key in table.methods ||
+      (SYMBOLS.includes(key as symbol) ? "inspect" : key) in (table.actions ?? {}));
   const own = methodsOf(owner.prototype).filter((key) => !known(key))
     .map((key) => `${owner.name}.prototype.${String(key)}`);
   const statics = methodsOf(owner)

@@ -8,6 +8,7 @@ import {
   MMapProtectionError,
 } from "../errors.ts";
 import { pathOf } from "../file.ts";
+import { inspectable } from "../inspect.ts";
 import { asByteArray, lengthOf } from "../memory_operations.ts";
 import { Cursor, type JournalRecord } from "./cursor.ts";
 import { Disk } from "./disk.ts";
@@ -65,6 +66,12 @@ export let openJournal: (
 export class Journal implements Disposable {
   static {
     openJournal = (storage, name, options) => new Journal(storage, name, options);
+    inspectable(this, (journal) => ({
+      path: show(journal.path),
+      mode: show(journal.#state instanceof Writer ? "a+" : "r"),
+      durability: show(journal.durability),
+      closed: journal.#closed || undefined,
+    }));
   }
 
   /** The path, as it was given. */

@@ -1,7 +1,8 @@
 /** Arrays of any number of axes over the bytes of a map. */
 import { checkInteger, show } from "../check.ts";
 import { MMapInvalidParameterError } from "../errors.ts";
-import type { MemoryMap } from "../memory_map.ts";
+import { inspectable, memoryFacts } from "../inspect.ts";
+import { mappingOf, type MemoryMap } from "../memory_map.ts";
 import { Column } from "../records/column.ts";
 import type { ArrayShape, ScalarShape } from "../records/layout.ts";
 import type { RecordArray } from "../records/record_array.ts";
@@ -45,6 +46,14 @@ export interface NdArrayParts {
  * ```
  */
 export class NdArray<D extends DTypeLike = DTypeLike> implements Disposable {
+  static {
+    inspectable(this, ({ dtype, shape, map }) => ({
+      dtype: show(dtype),
+      shape: `[${shape.join(", ")}]`,
+      ...memoryFacts(mappingOf(map)),
+    }));
+  }
+
   /** Where the elements are. Closing it ends the array, and every other array over it. */
   readonly map: MemoryMap;
   /** Bytes from the start of the map to the first element. */

@@ -1,5 +1,6 @@
 /** Block: a piece of a pool. */
 import { MMapClosedError } from "../errors.ts";
+import { inspectable } from "../inspect.ts";
 import type { Blocks } from "./blocks.ts";
 import { generationOf, handleOf, OWNER_MASK } from "./layout.ts";
 import type { Batch } from "./leaks.ts";
@@ -32,6 +33,7 @@ export let makeBlock: (blocks: Blocks, index: number, size: number, batch?: Batc
 export class Block implements Disposable {
   static {
     makeBlock = (blocks, index, size, batch) => new Block(blocks, index, size, batch);
+    inspectable(this, ({ offset, size }) => ({ offset, size }));
   }
 
   readonly #blocks: Blocks;

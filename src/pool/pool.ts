@@ -1,6 +1,7 @@
 /** MemoryPool: pieces of a map for whoever asks, in any thread or process that has it. */
 import { checkInteger, checkOptionKeys, show } from "../check.ts";
 import { MMapAllocationError, MMapClosedError, MMapInvalidParameterError } from "../errors.ts";
+import { inspectable, mapFacts } from "../inspect.ts";
 import type { MemoryMap } from "../memory_map.ts";
 import { type Block, makeBlock } from "./block.ts";
 import { Blocks } from "./blocks.ts";
@@ -57,6 +58,14 @@ export interface AllocateOptions {
  * ```
  */
 export class MemoryPool {
+  static {
+    inspectable(this, (pool) => ({
+      blockSize: pool.blockSize,
+      byteOffset: pool.#memory.byteOffset,
+      ...mapFacts(pool.#memory.mapping),
+    }));
+  }
+
   readonly #memory: PoolMemory;
   readonly #blocks: Blocks;
   readonly #leaks: Leaks;

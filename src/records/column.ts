@@ -1,5 +1,6 @@
 /** One field of all records of an array. */
 import { MMapInvalidParameterError } from "../errors.ts";
+import { inspectable, memoryFacts } from "../inspect.ts";
 import type { FieldInput, FieldType, FieldValue } from "./field_types.ts";
 import { isLittleEndian, type Shape } from "./layout.ts";
 import { scalar } from "./scalars.ts";
@@ -26,6 +27,15 @@ import type { Window } from "./window.ts";
  * ```
  */
 export class Column<T = FieldType> {
+  static {
+    inspectable(this, (column) => ({
+      length: column.length,
+      byteOffset: column.byteOffset,
+      byteStride: column.byteStride,
+      ...memoryFacts(column.#window.mapping),
+    }));
+  }
+
   /** Elements: the records of the array. */
   readonly length: number;
   /** Bytes from the start of the map to the first element. */

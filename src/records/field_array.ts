@@ -1,6 +1,7 @@
 /** A field of several values, looked at in place. */
 import { checkInteger, show } from "../check.ts";
 import { MMapInvalidParameterError } from "../errors.ts";
+import { inspectable, memoryFacts } from "../inspect.ts";
 import type { FieldInput, FieldType, FieldValue } from "./field_types.ts";
 import type { ArrayShape } from "./layout.ts";
 import { Slot } from "./slot.ts";
@@ -25,6 +26,10 @@ import type { Window } from "./window.ts";
  * ```
  */
 export class FieldArray<T = FieldType> {
+  static {
+    inspectable(this, (array) => ({ length: array.length, ...memoryFacts(array.#window.mapping) }));
+  }
+
   readonly #window: Window;
   readonly #at: number;
   readonly #shape: ArrayShape;

@@ -1,7 +1,8 @@
 /** The records of a map, as an array. */
 import { show } from "../check.ts";
 import { MMapInvalidParameterError } from "../errors.ts";
-import type { MemoryMap } from "../memory_map.ts";
+import { inspectable, memoryFacts } from "../inspect.ts";
+import { mappingOf, type MemoryMap } from "../memory_map.ts";
 import { Column } from "./column.ts";
 import type {
   FieldAt,
@@ -40,6 +41,16 @@ import { type Window, windowOver } from "./window.ts";
  * ```
  */
 export class RecordArray<F = RecordFields> {
+  static {
+    inspectable(this, ({ length, byteOffset, map, type: { byteLength, fields } }) => ({
+      length,
+      fields: `[${fields.map(({ name }) => name).join(", ")}]`,
+      byteLength,
+      byteOffset,
+      ...memoryFacts(mappingOf(map)),
+    }));
+  }
+
   /** Records. */
   readonly length: number;
   /** The layout of each. */

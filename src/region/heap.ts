@@ -1,6 +1,7 @@
 /** Regions of memory that JavaScript itself allocates: no foreign call, no permission. */
 import { bytesFrom, checkInteger, checkRange } from "../check.ts";
 import { MMapAllocationError, MMapClosedError } from "../errors.ts";
+import { inspectable } from "../inspect.ts";
 import {
   asByteArray,
   checkByte,
@@ -19,6 +20,13 @@ type BufferClass = new (size: number) => ArrayBufferLike;
 
 /** A region over an ArrayBuffer or a SharedArrayBuffer. */
 export class HeapRegion implements MemoryRegion {
+  static {
+    inspectable(this, (region) => ({
+      size: region.#bytes?.length,
+      closed: region.#bytes === undefined || undefined,
+    }));
+  }
+
   #bytes: Uint8Array<ArrayBufferLike> | undefined;
 
   /** @throws {MMapAllocationError} If the runtime has not that much memory. */

@@ -1,5 +1,6 @@
 /** Broadcast: messages from one producer to all who listen, none of whom it waits for. */
 import { MMapInvalidParameterError } from "../errors.ts";
+import { inspectable } from "../inspect.ts";
 import { lengthOf, setBytes } from "../memory_operations.ts";
 import type { MapHandle } from "../sharing.ts";
 import { tryRecover } from "../sync/owners.ts";
@@ -91,6 +92,10 @@ const BELL = (OWNERS_OFFSET + BELL_OFFSET) / WORD;
  * ```
  */
 export class Broadcast implements Disposable {
+  static {
+    inspectable(this, (ring) => ({ capacity: ring.capacity, ...ring.#memory.facts }));
+  }
+
   /** Bytes for messages, a power of two. Each message takes 16 more than its length, rounded up to 16. */
   readonly capacity: number;
   /** The most bytes of a message. Readers have little time for long ones: see that many fit. */

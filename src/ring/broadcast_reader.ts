@@ -1,6 +1,7 @@
 /** One reader of a Broadcast. What happens in which order, and why: broadcast_layout.ts. */
 import { checkInteger } from "../check.ts";
 import { deadlineOf, run, runAsync, type Steps } from "../sync/waiting.ts";
+import { inspectable } from "../inspect.ts";
 import { listen } from "./bell.ts";
 import {
   BELL_OFFSET,
@@ -49,6 +50,13 @@ export interface BroadcastMessage {
 
 /** Reads a {@link Broadcast} at its own pace. Ends with the Broadcast that it comes from. */
 export class BroadcastReader implements AsyncIterable<BroadcastMessage> {
+  static {
+    inspectable(this, (reader) => ({
+      capacity: reader.#memory.capacity,
+      ...reader.#memory.facts,
+    }));
+  }
+
   readonly #memory: RingMemory;
   readonly #scratch: Scratch;
   #position: number;

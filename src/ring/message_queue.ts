@@ -1,6 +1,7 @@
 /** MessageQueue: messages of any length from many producers to one consumer. */
 import { checkInteger, checkOptionKeys } from "../check.ts";
 import { MMapInvalidParameterError } from "../errors.ts";
+import { inspectable } from "../inspect.ts";
 import type { MapHandle } from "../sharing.ts";
 import { lengthOf } from "../memory_operations.ts";
 import { deadlineOf, run, runAsync } from "../sync/waiting.ts";
@@ -110,6 +111,10 @@ export interface Claim extends Disposable {
  * ```
  */
 export class MessageQueue implements Disposable, AsyncIterable<Message> {
+  static {
+    inspectable(this, (ring) => ({ capacity: ring.capacity, ...ring.#memory.facts }));
+  }
+
   /** Bytes for messages, a power of two. Each message takes 8 more than its length, rounded up to 8. */
   readonly capacity: number;
   /** The most bytes of a message: all of the capacity but 8 in a mirrored ring, else half of it. */

@@ -8,6 +8,7 @@ import {
 } from "../errors.ts";
 import { explainLoss, explainMissing } from "../explain.ts";
 import { pathOf } from "../file.ts";
+import { inspectable, memoryFacts } from "../inspect.ts";
 import type { Mapping } from "../mapping.ts";
 import { mappingOf, MemoryMap } from "../memory_map.ts";
 import { asByteArray, lengthOf, setBytes } from "../memory_operations.ts";
@@ -85,6 +86,14 @@ const MAX_TRIES = 10_000;
  * ```
  */
 export class RecordRing implements Disposable, Iterable<Uint8Array<ArrayBuffer>> {
+  static {
+    inspectable(this, (ring) => ({
+      capacity: ring.capacity,
+      recordSize: ring.recordSize,
+      ...memoryFacts(ring.#mapping),
+    }));
+  }
+
   /** Records that the ring holds. */
   readonly capacity: number;
   /** Bytes of a record. */

@@ -5,6 +5,7 @@ import { explainLoss, explainMissing, explainOwn } from "../explain.ts";
 import { hostConstants, platform } from "../ffi/host.ts";
 import type { SyncPlatform } from "../ffi/sync_platform.ts";
 import { pathOf } from "../file.ts";
+import { type Facts, memoryFacts } from "../inspect.ts";
 import type { Mapping } from "../mapping.ts";
 import { mappingOf, MemoryMap } from "../memory_map.ts";
 import type { MapHandle } from "../sharing.ts";
@@ -186,6 +187,12 @@ export class RingMemory {
       if (isOurs) map.close();
       throw error;
     }
+  }
+
+  /** What a console says of the ring. */
+  get facts(): Facts {
+    const { path, name, prot, closed } = this.mapping;
+    return memoryFacts({ path, name, prot, closed: closed || this.words.length === 0 });
   }
 
   /** The address of a word. */

@@ -1,6 +1,7 @@
 /** Barrier: nobody goes on before everybody has arrived, between threads and processes. */
 import { checkInteger } from "../check.ts";
 import { MMapInvalidParameterError } from "../errors.ts";
+import { inspectable } from "../inspect.ts";
 import type { MemoryMap } from "../memory_map.ts";
 import {
   ARRIVED_OFFSET,
@@ -54,6 +55,10 @@ export type BarrierOutcome = "passed" | "recovered" | "timeout";
  * ```
  */
 export class Barrier implements Disposable {
+  static {
+    inspectable(this, (lock) => ({ parties: lock.parties, ...lock.#memory.facts }));
+  }
+
   /** Bytes of a barrier in the map. */
   static readonly byteLength: number = BARRIER_LENGTH;
   /** The most parties that a barrier can have. */

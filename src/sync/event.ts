@@ -1,5 +1,6 @@
 /** Event: something has happened, or not yet, between threads and processes. */
 import { readOptions } from "../check.ts";
+import { inspectable } from "../inspect.ts";
 import type { MemoryMap } from "../memory_map.ts";
 import { EVENT_LENGTH, KIND_EVENT, STATE_OFFSET, WORD } from "./layout.ts";
 import { LockMemory } from "./memory.ts";
@@ -37,6 +38,10 @@ export interface EventOptions {
  * ```
  */
 export class Event {
+  static {
+    inspectable(this, (event) => event.#memory.facts);
+  }
+
   /** Bytes of an event in the map. */
   static readonly byteLength: number = EVENT_LENGTH;
 

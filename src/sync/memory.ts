@@ -7,6 +7,7 @@ import { syncPlatform } from "../ffi/host_sync.ts";
 import { mechanismNames, type SyncPlatform } from "../ffi/sync_platform.ts";
 import { hostConstants } from "../ffi/host.ts";
 import { host } from "../ffi/runtime.ts";
+import { type Facts, memoryFacts } from "../inspect.ts";
 import type { Mapping } from "../mapping.ts";
 import { mappingOf, MemoryMap } from "../memory_map.ts";
 import {
@@ -146,6 +147,11 @@ export class LockMemory {
       this.letGo?.();
       this.words = NO_WORDS;
     });
+  }
+
+  /** What a console says of the lock. */
+  get facts(): Facts {
+    return { byteOffset: this.#byteOffset, ...memoryFacts(this.mapping) };
   }
 
   /**

@@ -1,4 +1,5 @@
 /** Mutex: one owner at a time, between threads and processes. */
+import { inspectable } from "../inspect.ts";
 import type { MemoryMap } from "../memory_map.ts";
 import { KIND_MUTEX, MUTEX_LENGTH, MUTEX_OWNER_OFFSET, WORD } from "./layout.ts";
 import { Lock } from "./lock.ts";
@@ -42,6 +43,10 @@ const OWNERS = [OWNER];
  * ```
  */
 export class Mutex extends Lock implements Disposable {
+  static {
+    inspectable(this, (mutex) => mutex.#memory.facts);
+  }
+
   /** Bytes of a mutex in the map. */
   static readonly byteLength: number = MUTEX_LENGTH;
 

@@ -1,4 +1,5 @@
 /** RwLock: many readers or one writer, between threads and processes. */
+import { inspectable } from "../inspect.ts";
 import type { MemoryMap } from "../memory_map.ts";
 import {
   GATE_OFFSET,
@@ -348,12 +349,17 @@ class WriteLock extends Lock {
  * ```
  */
 export class RwLock {
+  static {
+    inspectable(this, (lock) => lock.#memory.facts);
+  }
+
   /** Bytes of the lock in the map. */
   static readonly byteLength: number = RW_LOCK_LENGTH;
   /** For those who only read. */
   readonly read: Lock;
   /** For those who write. */
   readonly write: Lock;
+  readonly #memory: LockMemory;
 
   /**
    * The lock at a place of a map; made there if the memory is zeroed.
@@ -369,6 +375,7 @@ export class RwLock {
   constructor(map: MemoryMap, byteOffset: number = 0) {
     const memory = LockMemory.at(map, byteOffset, RW_LOCK_LENGTH, KIND_RW_LOCK, 0);
     const side = sideOf(memory);
+    this.#memory = memory;
     this.read = new ReadLock(side);
     this.write = new WriteLock(side);
   }

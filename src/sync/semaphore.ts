@@ -1,6 +1,7 @@
 /** Semaphore: a number of permits, each held by one thread, between threads and processes. */
 import { checkInteger } from "../check.ts";
 import { MMapInvalidParameterError } from "../errors.ts";
+import { inspectable } from "../inspect.ts";
 import type { MemoryMap } from "../memory_map.ts";
 import {
   KIND_SEMAPHORE,
@@ -48,6 +49,10 @@ import { deadlineOf, run, runAsync, type Steps } from "./waiting.ts";
  * ```
  */
 export class Semaphore implements Disposable {
+  static {
+    inspectable(this, (lock) => ({ permits: lock.permits, ...lock.#memory.facts }));
+  }
+
   /** Bytes of a semaphore in the map. */
   static readonly byteLength: number = SEMAPHORE_LENGTH;
   /** The most permits that a semaphore can have. */

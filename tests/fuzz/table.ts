@@ -1,5 +1,6 @@
 /** What the fuzzer knows of a class: how to get one, and what its calls take. */
 import type { MemoryMap } from "../../mod.ts";
+import { SYMBOLS } from "../../src/inspect.ts";
 import type { Kind, Shown, Source } from "./shown.ts";
 
 /** The names of an object's methods. */
@@ -60,9 +61,20 @@ export type AnyFunctionTable = FunctionTable<any>;
 /** Any of the two. */
 export type AnyTable = AnyClassTable | AnyFunctionTable;
 
+/** What a console does with an object: the names of these methods are in no type. */
+const inspect: Action<{ readonly [symbol: symbol]: () => string }> = {
+  takes: [],
+  run: (subject) => {
+    for (const symbol of SYMBOLS) {
+      if (symbol in subject && !/^\w+ \{.*\}$/.test(subject[symbol]!())) throw new Error("no line");
+    }
+  },
+};
+
 /** A table of a class of the library's, with all its methods. */
 export function classTable<T>(table: ClassTable<T> & { methods: Methods<T> }): AnyClassTable {
-  return table;
+  const all: AnyClassTable = table;
+  return { ...all, actions: { ...all.actions, inspect } };
 }
 
 /** A table of a class of the engine's, with what matters here. */
