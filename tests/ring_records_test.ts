@@ -136,6 +136,31 @@ describe("RecordRing.get()", () => {
   });
 });
 
+describe("RecordRing.at()", () => {
+  for (const count of [0, 2, 3, 8]) {
+    test(`counts as Array.prototype.at does, after ${count} records`, () => {
+      using dir = tempDir();
+      using ring = filled(dir.file("ring"), 3, count);
+      const array = numbers(ring);
+      for (const index of [0, 1, 2, 3, -1, -2, -3, -4, 2 ** 40, -(2 ** 40)]) {
+        const copy = ring.at(index);
+        assertEquals(copy && number(copy), array.at(index), String(index));
+      }
+    });
+  }
+
+  test("refuses what is no whole number, and get() names at() for negative ones", () => {
+    using dir = tempDir();
+    using ring = filled(dir.file("ring"), 3, 2);
+    for (const index of [0.5, NaN, "1", undefined, -Infinity]) {
+      assertThrows(() => ring.at(index as number), MMapInvalidParameterError);
+    }
+    assertRefused(() => ring.get(-1), MMapInvalidParameterError, "at(-1)", "newest");
+    ring.close();
+    assertThrows(() => ring.at(-1), MMapClosedError);
+  });
+});
+
 describe("RecordRing iteration", () => {
   test("goes on with what is left when records are overwritten meanwhile", () => {
     using dir = tempDir();

@@ -284,25 +284,62 @@ export class RecordRing implements Disposable, Iterable<Uint8Array<ArrayBuffer>>
   /**
    * A copy of a record.
    *
-   * @param index 0 is the oldest, `count - 1` the newest.
+   * @param index 0 is the oldest, `count - 1` the newest. {@link RecordRing.at} counts from the newest, too.
    * @throws {MMapInvalidParameterError} If there are not so many records.
    * @throws {MMapError} With code `EAGAIN` if the writer overwrites it again and again meanwhile.
    * @throws {MMapClosedError} If the ring is closed.
    * @throws {MMapFaultError} If the file was truncated.
    */
   get(index: number): Uint8Array<ArrayBuffer> {
+    if (index < 0 && Number.isSafeInteger(index)) {
+      throw new MMapInvalidParameterError(
+        `Cannot get record ${index}: the oldest is 0; at(${index}) counts from the newest`,
+      );
+    }
     checkInteger("the index of a record", index, 0);
+    const copy = this.#get(index);
+    if (copy !== undefined) return copy;
+    throw new MMapInvalidParameterError(
+      `Cannot get record ${index}: the ring has ${this.count}, the oldest is 0`,
+    );
+  }
+
+  /**
+   * A copy of a record, counted from the newest if the index is negative, as `Array.prototype.at` does.
+   *
+   * @param index 0 is the oldest, -1 the newest.
+   * @returns Undefined if there are not so many records.
+   * @throws {MMapInvalidParameterError} If it is no whole number.
+   * @throws {MMapError} With code `EAGAIN` if the writer overwrites it again and again meanwhile.
+   * @throws {MMapClosedError} If the ring is closed.
+   * @throws {MMapFaultError} If the file was truncated.
+   *
+   * @example
+   * ```ts
+   * import { RecordRing } from "@mman/mman/ring";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const path = `${Deno.makeTempDirSync()}/log`;
+   * using ring = RecordRing.create(path, { capacity: 3, recordSize: 1 });
+   * assertEquals(ring.at(-1), undefined);
+   * for (let i = 0; i < 5; i++) ring.write(Uint8Array.of(i));
+   * assertEquals(ring.at(-1), Uint8Array.of(4));
+   * ```
+   */
+  at(index: number): Uint8Array<ArrayBuffer> | undefined {
+    checkInteger("the index of a record", index, Number.MIN_SAFE_INTEGER);
+    return this.#get(index);
+  }
+
+  /** A copy of a record, counted from the end of those there are if negative; undefined if it is not there. */
+  #get(index: number): Uint8Array<ArrayBuffer> | undefined {
     const progress = this.#progress;
     const copy = new Uint8Array(this.recordSize);
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       this.#look();
-      const count = progress.end - progress.oldest;
-      if (index >= count) {
-        throw new MMapInvalidParameterError(
-          `Cannot get record ${index}: the ring has ${count}, the oldest is 0`,
-        );
-      }
-      if (this.#copy(progress.oldest + index, copy)) return copy;
+      const number = (index < 0 ? progress.end : progress.oldest) + index;
+      if (number < progress.oldest || number >= progress.end) return undefined;
+      if (this.#copy(number, copy)) return copy;
     }
     throw new MMapError(
       `Cannot get record ${index}: the writer overwrites it faster than it can be copied; get a ` +

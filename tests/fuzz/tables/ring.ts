@@ -221,6 +221,7 @@ const recordRings = classTable<RecordRing>({
   methods: {
     write: [message],
     get: [kind.index],
+    at: [kind.index],
     flush: [],
     close: [],
     [Symbol.iterator]: [],
