@@ -50,8 +50,6 @@ const cures: Readonly<Record<string, string>> = {
   "mlock ENOMEM": "raise RLIMIT_MEMLOCK (ulimit -l), or lock less",
   "mlock EAGAIN": "raise RLIMIT_MEMLOCK (ulimit -l), or lock less",
   "mlock EPERM": "RLIMIT_MEMLOCK is 0 (ulimit -l); raise it, or grant CAP_IPC_LOCK",
-  "mlockall ENOMEM": "raise RLIMIT_MEMLOCK (ulimit -l)",
-  "mlockall EPERM": "RLIMIT_MEMLOCK is 0 (ulimit -l); raise it, or grant CAP_IPC_LOCK",
   "madvise EINVAL":
     "the system does not know this advice for this memory; locked pages have to be " +
     "unlocked first",

@@ -19,6 +19,7 @@ import { type Extent, type FaultPlace, Faults, firstInside } from "./faults.ts";
 import { hostConstants } from "./ffi/host.ts";
 import { type MemoryFunctions, type Platform, SystemCallError } from "./ffi/platform.ts";
 import type { Descriptor } from "./file.ts";
+import { lockNew, noteMapped, noteUnmapped } from "./locking.ts";
 import { Protections, type Segment, UNMAPPED } from "./protections.ts";
 import { addressOfMemory, createSharedMemory, SharedViews } from "./shared_pages.ts";
 import {
@@ -61,6 +62,7 @@ interface Holdings {
 }
 
 function giveBack(holdings: Holdings, ending: Ending): void {
+  noteUnmapped(holdings);
   const { platform, base, length, faults, file, sharing, memory, truncateOnClose } = holdings;
   try {
     if (sharing === undefined) endPages(platform, { base, length, faults: faults.place }, ending);
@@ -211,6 +213,7 @@ export class Mapping implements Watched {
     if (sharing === undefined) {
       try {
         this.settle();
+        lockNew(this.#holdings);
       } catch (error) {
         const faults = this.#holdings.faults.place;
         const ending = this.#memory === undefined ? "unmap" : "blank";
@@ -219,6 +222,7 @@ export class Mapping implements Watched {
       }
     }
     finalizers.register(owner, this.#holdings, this);
+    noteMapped(this.#holdings);
   }
 
   #heed(faults: Faults): void {

@@ -31,6 +31,7 @@ import {
   type OpenOptions,
 } from "./file.ts";
 import { inspectable, mapFacts } from "./inspect.ts";
+import { lockAll, lockNoMore } from "./locking.ts";
 import { Mapping, type MapRequest } from "./mapping.ts";
 import * as memory from "./memory_operations.ts";
 import {
@@ -1646,18 +1647,31 @@ export class MemoryMap implements Disposable {
 }
 
 /**
- * Keeps all memory of the process from being swapped out
- * ({@link https://man7.org/linux/man-pages/man2/mlockall.2.html | mlockall(2)}). Linux.
+ * Keeps the memory of all maps of this thread from being swapped out, as
+ * {@link https://man7.org/linux/man-pages/man2/mlockall.2.html | mlockall(2)} does that of a process.
+ * Linux.
  *
- * **The engine's own memory is locked with the rest, which V8 is not made for:** it gives pages back with
- * `madvise`, which the kernel refuses for locked pages, and ends the process. Deno 2.9 ends so at its next
- * collections, Node 26 once a Worker runs with `future`; Bun goes on. In programs that live on, lock each
- * map with {@link MemoryMap.mlock}.
+ * The runtime's own memory is not locked, because no engine is made for that: V8 gives pages of its heap
+ * back at collections, which the kernel refuses for locked pages, and ends the process.
  *
- * @param which `current` (default true): what is mapped now; `future` (default false): what will be
- * mapped; `onFault` (default false): each page only once it is touched.
- * @throws {MMapAllocationError} If RLIMIT_MEMLOCK is too small.
+ * @param which `current` (default true): the maps there are; `future` (default false): those that will
+ * be; `onFault` (default false): each page only once it is touched.
+ * @throws {MMapAllocationError} If RLIMIT_MEMLOCK is too small. Some maps may be locked then; with
+ * `future`, each call that maps throws it.
  * @throws {MMapInvalidParameterError} If the platform cannot do it.
+ *
+ * @example
+ * ```ts
+ * import process from "node:process";
+ * import { MemoryMap, mlockAll, munlockAll } from "@mman/mman";
+ *
+ * using map = MemoryMap.createAnonymous(4096);
+ * if (process.platform === "linux") {
+ *   mlockAll({ future: true });
+ *   using later = MemoryMap.createAnonymous(4096); // locked, too
+ *   munlockAll();
+ * }
+ * ```
  */
 export function mlockAll(
   which: { current?: boolean; future?: boolean; onFault?: boolean } = {},
@@ -1665,7 +1679,7 @@ export function mlockAll(
   const system = platform();
   const how = readOptions("mlockAll", which, ["current", "future", "onFault"]);
   const { current = true, future = false, onFault = false } = how;
-  if (system.lockAll === undefined) {
+  if (system.unlockAll === undefined) {
     throw paging.unsupported(system, "lock all memory", "use mlock() on each map");
   }
   if (!current && !future) {
@@ -1673,11 +1687,11 @@ export function mlockAll(
       "Cannot lock neither current nor future memory: set one of them",
     );
   }
-  explained("Cannot lock all memory", () => system.lockAll!({ current, future, onFault }));
+  explained("Cannot lock all maps", () => lockAll({ current, future, onFault }));
 }
 
 /**
- * Undoes {@link mlockAll}, and every `mlock`. Linux.
+ * Undoes {@link mlockAll} of this thread, and every `mlock` of the process. Linux.
  *
  * @throws {MMapInvalidParameterError} If the platform cannot do it.
  */
@@ -1686,6 +1700,7 @@ export function munlockAll(): void {
   if (system.unlockAll === undefined) {
     throw paging.unsupported(system, "unlock all memory", "use munlock() on each map");
   }
+  lockNoMore();
   explained("Cannot unlock all memory", () => system.unlockAll!());
 }
 

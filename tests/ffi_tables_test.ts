@@ -119,7 +119,6 @@ int ioctl(int, unsigned long, ...);
 int memfd_create(const char *, unsigned int);
 int mincore(void *, size_t, unsigned char *);
 int mlock2(const void *, size_t, unsigned int);
-int mlockall(int);
 void *mremap(void *, size_t, size_t, int, ...);
 int munlockall(void);
 int open(const char *, int, ...);
@@ -183,9 +182,6 @@ long syscall(long, ...);
     STX_MODE_OFFSET: ["offsetof(struct statx, stx_mode)", 28],
     STX_SIZE_OFFSET: ["offsetof(struct statx, stx_size)", 40],
     MLOCK_ONFAULT: 1,
-    MCL_CURRENT: 1,
-    MCL_FUTURE: 2,
-    MCL_ONFAULT: 4,
     MREMAP_MAYMOVE: 1,
     PR_SET_VMA: 0x53564d41,
     PR_SET_VMA_ANON_NAME: 0n,
@@ -703,7 +699,6 @@ const systemCalls: Readonly<Record<string, readonly [x64: number, arm64: number]
   mincore: [27, 232],
   mlock: [149, 228],
   mlock2: [325, 284],
-  mlockall: [151, 230],
   mmap: [9, 222],
   mprotect: [10, 226],
   mremap: [25, 216],

@@ -1,16 +1,26 @@
 /** `mlockAll()` and `munlockAll()`, in processes of their own, seen in VmLck of `/proc/self/status`. */
 import { describe, test } from "node:test";
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { MemoryMap, mlockAll, MMapInvalidParameterError, munlockAll, pageSize } from "../mod.ts";
+import fs from "node:fs";
+import {
+  MemoryMap,
+  mlockAll,
+  MMapInvalidParameterError,
+  munlockAll,
+  pageSize,
+  PROT_NONE,
+} from "../mod.ts";
 import {
   assertRefused,
   firstReason,
   fixtureResult,
   lockedBytes,
-  runtimeName,
+  runFixture,
   skipWithoutChildren,
   skipWithoutCommands,
   skipWithoutProc,
+  type TempDir,
+  tempDir,
 } from "./helpers.ts";
 import { skipOutsideLinux } from "./helpers_paging.ts";
 
@@ -31,13 +41,10 @@ interface Report {
 
 const run = (...args: string[]) => fixtureResult<Report>("paging_lock_all.ts", { args });
 const skip = firstReason(skipOutsideLinux, skipWithoutProc, skipWithoutChildren());
-const skipReserved = runtimeName === "bun"
-  ? "Bun reserves gigabytes of memory, all of which would be brought in"
-  : false;
 
 describe("mlockAll()", () => {
   test("brings in and locks what is mapped now, by default", {
-    skip: firstReason(skip, skipReserved),
+    skip,
   }, async () => {
     const report = await run();
     assertEquals(report.failure, undefined);
@@ -93,9 +100,72 @@ describe("mlockAll()", () => {
     });
     assertEquals(
       [failure?.name, failure?.code, failure?.syscall],
-      ["MMapAllocationError", "ENOMEM", "mlockall"],
+      ["MMapAllocationError", "ENOMEM", "mlock"],
     );
     assertMatch(failure?.message ?? "", /RLIMIT_MEMLOCK/);
+  });
+});
+
+describe("mlockAll() and the engine", () => {
+  const all = [
+    "current",
+    "current,onFault",
+    "future",
+    "future,onFault",
+    "current,future",
+    "current,future,onFault",
+  ];
+  for (const options of all) {
+    test(`go on together through collections and Workers: ${options}`, { skip }, async () => {
+      const { status, stdout, stderr } = await runFixture("lock_all_collected.ts", {
+        args: [options],
+      });
+      assertEquals([status, stdout], [0, "ok\n"], stderr);
+    });
+  }
+});
+
+describe("mlockAll() locks what there is of", { skip }, () => {
+  const size = 4 * pageSize();
+  const parts: Record<string, (dir: TempDir) => [MemoryMap, number]> = {
+    "a map that may not be touched": () => [MemoryMap.createAnonymous(size, PROT_NONE), size],
+    "a truncated file": (dir) => {
+      const path = dir.file("data", new Uint8Array(size));
+      const map = MemoryMap.open(path, { mode: "r+" });
+      fs.truncateSync(path, pageSize());
+      return [map, size];
+    },
+    "a file that is empty": (dir) => [MemoryMap.open(dir.file("empty", "")), 0],
+    "a map with a hole": () => {
+      const map = MemoryMap.createAnonymous(size);
+      map.unmapRange(pageSize(), pageSize());
+      return [map, size];
+    },
+  };
+  for (const [name, make] of Object.entries(parts)) {
+    test(name, () => {
+      using dir = tempDir();
+      const [map, expected] = make(dir);
+      using _end = map;
+      const before = lockedBytes();
+      for (const onFault of [false, true]) {
+        mlockAll({ onFault });
+        assert(lockedBytes() - before >= expected);
+        munlockAll();
+        assertEquals(lockedBytes(), 0);
+      }
+    });
+  }
+
+  test("maps that were closed, by nothing", () => {
+    munlockAll();
+    MemoryMap.createAnonymous(size).close();
+    using map = MemoryMap.createAnonymous(size);
+    mlockAll();
+    const locked = lockedBytes();
+    map.close();
+    assertEquals(locked - lockedBytes(), size);
+    munlockAll();
   });
 });
 

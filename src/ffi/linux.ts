@@ -10,7 +10,6 @@ import { readStats } from "./linux_stats.ts";
 import {
   type Constants,
   type FileInfo,
-  type LockAllOptions,
   type MemfdOptions,
   type MemoryFunctions,
   type MemoryStats,
@@ -166,13 +165,6 @@ const systemCallSymbols = {
     ],
     result: "i32", // int: 0, or -1 and errno
   },
-  /** {@link https://man7.org/linux/man-pages/man2/mlockall.2.html | mlockall(2)} */
-  mlockall: {
-    parameters: [
-      "i32", // int flags
-    ],
-    result: "i32", // int: 0, or -1 and errno
-  },
   /** {@link https://man7.org/linux/man-pages/man2/mlockall.2.html | munlockall(2)} */
   munlockall: {
     parameters: [],
@@ -259,9 +251,6 @@ const STX_MODE_OFFSET = 28;
 const STX_BLKSIZE_OFFSET = 4;
 const STX_SIZE_OFFSET = 40;
 const MLOCK_ONFAULT = 1;
-const MCL_CURRENT = 1;
-const MCL_FUTURE = 2;
-const MCL_ONFAULT = 4;
 const MREMAP_MAYMOVE = 1;
 const PR_SET_VMA = 0x53564d41;
 const PR_SET_VMA_ANON_NAME = 0n;
@@ -402,11 +391,6 @@ export function openLinux(runtime: Runtime): Platform {
     lock(address: bigint, length: number, onFault: boolean): void {
       if (!onFault) return posix.lock(address, length, false); // kernels without mlock2 have mlock
       check(libc.mlock2(address, BigInt(length), MLOCK_ONFAULT), "mlock");
-    },
-    lockAll({ current, future, onFault }: LockAllOptions): void {
-      const flags = (current ? MCL_CURRENT : 0) | (future ? MCL_FUTURE : 0) |
-        (onFault ? MCL_ONFAULT : 0);
-      check(libc.mlockall(flags), "mlockall");
     },
     inherit(address: bigint, length: number, inherited: boolean): void {
       const { MADV_DOFORK, MADV_DONTFORK } = linuxConstants;

@@ -59,7 +59,6 @@ type Call =
   | "mincore"
   | "mlock"
   | "mlock2"
-  | "mlockall"
   | "mmap"
   | "mprotect"
   | "mremap"
@@ -83,7 +82,6 @@ const x64: Readonly<Record<Call, number>> = {
   mincore: 27,
   mlock: 149,
   mlock2: 325,
-  mlockall: 151,
   mmap: 9,
   mprotect: 10,
   mremap: 25,
@@ -108,7 +106,6 @@ const arm64: Readonly<Record<Call, number>> = {
   mincore: 232,
   mlock: 228,
   mlock2: 284,
-  mlockall: 230,
   mmap: 222,
   mprotect: 226,
   mremap: 216,
@@ -134,7 +131,6 @@ export interface NativeCalls {
   munlock(address: bigint, length: bigint): number;
   mlock(address: bigint, length: bigint): number;
   mlock2(address: bigint, length: bigint, flags: number): number;
-  mlockall(flags: number): number;
   munlockall(): number;
   madvise(address: bigint, length: bigint, advice: number): number;
   mincore(address: bigint, length: bigint, pages: ArrayBufferView | null): number;
@@ -210,7 +206,6 @@ export function nativeCalls(native: Native, runtime: Runtime): NativeCalls {
     mlock: (address, length) => call(numbers.mlock, Number(address), Number(length)),
     mlock2: (address, length, flags) =>
       call(numbers.mlock2, Number(address), Number(length), flags),
-    mlockall: (flags) => call(numbers.mlockall, flags),
     munlockall: () => call(numbers.munlockall),
     madvise: (address, length, advice) =>
       call(numbers.madvise, Number(address), Number(length), advice),

@@ -81,16 +81,6 @@ export class SystemCallError extends Error {
   }
 }
 
-/** Which pages of the process `mlockAll` keeps in memory. */
-export interface LockAllOptions {
-  /** Those mapped now. */
-  readonly current: boolean;
-  /** Those mapped later. */
-  readonly future: boolean;
-  /** Only once they are touched. */
-  readonly onFault: boolean;
-}
-
 /** How anonymous shared memory with a descriptor is made. */
 export interface MemfdOptions {
   /** Of huge pages of the reserved pool. */
@@ -210,9 +200,7 @@ export interface Platform {
   lock(address: bigint, length: number, onFault: boolean): void;
   /** Undoes `lock`. */
   unlock(address: bigint, length: number): void;
-  /** Keeps the whole process in memory. */
-  lockAll?(which: LockAllOptions): void;
-  /** Undoes `lockAll`. */
+  /** Undoes every `lock` of the process. */
   unlockAll?(): void;
   /** Advice of a MADV constant. */
   advise(address: bigint, length: number, advice: number): void;

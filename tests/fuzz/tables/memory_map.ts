@@ -177,13 +177,14 @@ const memoryMap = functionTable<typeof MemoryMap>({
   },
 });
 
-const { munlockAll, mmapRegion, pageSize, allocationGranularity } = mman;
+const { mlockAll, munlockAll, mmapRegion, pageSize, allocationGranularity } = mman;
 
 const functions = functionTable({
   name: "mman",
   weight: 0.7,
-  owner: { munlockAll, mmapRegion, pageSize, allocationGranularity },
+  owner: { mlockAll, munlockAll, mmapRegion, pageSize, allocationGranularity },
   functions: {
+    mlockAll: [options({ current: flag, future: flag, onFault: flag })],
     munlockAll: [],
     mmapRegion: [
       size,
