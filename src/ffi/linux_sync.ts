@@ -290,7 +290,10 @@ interface Proc {
   identity(thread: number, start: string): number;
 }
 
-/** The library's own looks at `/proc`: by `node:fs`, Deno would ask for every permission there is. */
+/**
+ * The library's own looks at `/proc`: by `node:fs`, Deno would ask for every permission there is. What is
+ * read, and why that is in order, is said in docs/platforms.md.
+ */
 function openProc(libc: Functions<typeof symbols>): Proc {
   const chunk = new Uint8Array(new ArrayBuffer(512));
   const textOf = (length: number | bigint): string =>
