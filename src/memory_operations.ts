@@ -101,10 +101,12 @@ export function asBytes(data: ArrayBufferView | ArrayBufferLike): Uint8Array<Arr
   const length = bufferLength(data);
   // One that is detached has no bytes, as its views have none.
   if (length !== undefined) return length === 0 ? new Uint8Array(0) : new Uint8Array(data);
+  // Who takes text does not come here with it.
+  const allowed = typeof data === "string"
+    ? "or an ArrayBuffer; TextEncoder makes bytes of text"
+    : "an ArrayBuffer, or text";
   throw new MMapInvalidParameterError(
-    `Cannot take bytes from ${
-      show(data)
-    }: give a typed array, a DataView, an ArrayBuffer or a string`,
+    `Cannot take bytes from ${show(data)}: give a typed array, a DataView, ${allowed}`,
   );
 }
 

@@ -116,6 +116,8 @@ export function unlinkNamed(platform: Platform, name: string): void {
   try {
     platform.unlinkNamed(name);
   } catch (error) {
-    throw explain(`Cannot unlink shared memory ${show(name)}`, error);
+    const isMissing = (error as { code?: unknown }).code === "ENOENT";
+    const cure = isMissing ? "nobody has created it, or the name is gone already" : undefined;
+    throw explain(`Cannot unlink shared memory ${show(name)}`, error, undefined, cure);
   }
 }

@@ -4,7 +4,7 @@
  */
 import process from "node:process";
 import { test } from "node:test";
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   MAP_ANONYMOUS,
   MAP_HUGETLB,
@@ -116,6 +116,14 @@ test("an error message says what an object is, without asking it", () => {
     const resize = () => map.resize(value as number);
     assertRefused(resize, MMapInvalidParameterError, `Cannot use ${shown} as a size`);
   }
+});
+
+test("what takes bytes only says how text becomes bytes", () => {
+  using map = MemoryMap.createAnonymous(4096);
+  const read = () => map.readInto("text" as never);
+  const error = assertRefused(read, MMapInvalidParameterError, "TextEncoder", "typed array");
+  assert(!error.message.includes("or text"), error.message);
+  assertRefused(() => map.write([1] as never), MMapInvalidParameterError, "an array of 1 element");
 });
 
 test("MemoryMap.write() takes what is detached for no bytes", () => {

@@ -242,6 +242,15 @@ describe("by name", {
     MemoryMap.unlinkNamed(name);
   });
 
+  test("a path alone is no place, and the error shows how it becomes one", () => {
+    for (const Ring of [MessageQueue, Broadcast]) {
+      const create = () => Ring.create("data/queue" as never, { capacity });
+      assertRefused(create, MMapInvalidParameterError, 'such as { path: "data/queue" }');
+      const open = () => Ring.open("data/queue" as never);
+      assertRefused(open, MMapInvalidParameterError, 'such as { path: "data/queue" }');
+    }
+  });
+
   test("owned is nothing for another place, and no place by itself", () => {
     for (
       const place of [{ owned: true }, { anonymous: true, owned: true }, { path: "x", owned: true }]

@@ -136,6 +136,19 @@ describe("RecordRing.get()", () => {
   });
 });
 
+test("RecordRing.write() takes text, as the other rings do", () => {
+  using dir = tempDir();
+  using ring = RecordRing.create(dir.file("ring"), { capacity: 3, recordSize: 4 });
+  ring.write("\u00e4b");
+  assertEquals(ring.get(0), Uint8Array.of(0xc3, 0xa4, 98, 0));
+  assertRefused(() => ring.write("\u00e4\u00e4b"), MMapInvalidParameterError, "of 5 bytes");
+  assertRefused(
+    () => ring.write(5 as never),
+    MMapInvalidParameterError,
+    "Cannot take bytes from 5",
+  );
+});
+
 describe("RecordRing.at()", () => {
   for (const count of [0, 2, 3, 8]) {
     test(`counts as Array.prototype.at does, after ${count} records`, () => {

@@ -11,7 +11,7 @@ import { pathOf } from "../file.ts";
 import { inspectable, memoryFacts } from "../inspect.ts";
 import type { Mapping } from "../mapping.ts";
 import { mappingOf, MemoryMap } from "../memory_map.ts";
-import { asByteArray, lengthOf, setBytes } from "../memory_operations.ts";
+import { lengthOf, setBytes } from "../memory_operations.ts";
 import { loadFence, storeInOrder } from "./fence.ts";
 import {
   hasRingHeader,
@@ -36,6 +36,7 @@ import {
   POSITION,
   type Progress,
 } from "./record_progress.ts";
+import { bytesOf, type MessageData } from "./messages.ts";
 import { createFile, placeOf } from "./place.ts";
 
 /** What {@link RecordRing.create} makes. */
@@ -246,15 +247,15 @@ export class RecordRing implements Disposable, Iterable<Uint8Array<ArrayBuffer>>
   /**
    * Writes a record in the place of the oldest if the ring is full.
    *
-   * @param record Up to `recordSize` bytes; zeros fill what is left.
+   * @param record Up to `recordSize` bytes, or text; zeros fill what is left.
    * @throws {MMapInvalidParameterError} If it is longer.
    * @throws {MMapProtectionError} If the ring was opened for reading.
    * @throws {MMapError} With code `EWOULDBLOCK` if another writer has the ring open.
    * @throws {MMapClosedError} If the ring is closed.
    * @throws {MMapFaultError} If the file was truncated.
    */
-  write(record: ArrayBufferView | ArrayBufferLike): void {
-    const bytes = asByteArray(record);
+  write(record: MessageData): void {
+    const bytes = bytesOf(record);
     const length = lengthOf(bytes);
     const { recordSize, capacity } = this;
     if (length > recordSize) {

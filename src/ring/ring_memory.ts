@@ -344,8 +344,9 @@ function keyOf(
   const keys = typeof place === "object" && place !== null ? Object.keys(place) : [];
   const [key = ""] = keys.filter((key) => known.includes(key));
   if (key !== "" && keys.every((other) => other === key || other === further[key])) return key;
+  const such = typeof place === "string" ? ` such as { path: ${show(place)} },` : "";
   throw new MMapInvalidParameterError(
-    `${what} in ${show(place)}: give an object with one of ${known.join(", ")}`,
+    `${what} in ${show(place)}: give an object${such} with one of ${known.join(", ")}`,
   );
 }
 
