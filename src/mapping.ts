@@ -509,8 +509,10 @@ export class Mapping implements Watched {
 
   /** A view of a range of at most `span` bytes, already checked. */
   range(offset: number, length: number): Uint8Array<ArrayBuffer> {
-    if (this.#view !== undefined && this.#view.length === this.size) {
-      return this.#view.subarray(offset, offset + length);
+    const view = this.#view;
+    if (view !== undefined && view.length === this.size) {
+      // Faster than subarray(), which asks the view what class it is of.
+      return new Uint8Array(view.buffer, view.byteOffset + offset, length);
     }
     const { buffer, start } = this.covering(offset, length);
     const coversAll = start <= 0 && buffer.byteLength + start >= this.size;

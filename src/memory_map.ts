@@ -838,11 +838,10 @@ export class MemoryMap implements Disposable {
   readInto(target: ArrayBufferView, offset: number = 0): number {
     const map = this.#map;
     const bytes = memory.asByteArray(target);
-    map.use("read", offset, 0, 0);
-    const length = Math.min(memory.lengthOf(bytes), map.size - offset);
+    const length = Math.max(0, Math.min(memory.lengthOf(bytes), bytesFrom(offset, map.size)));
     map.use("read", offset, length, PROT_READ);
     if (map.checked) map.load("read", offset, memory.asBytes(bytes).subarray(0, length));
-    else if (length <= map.span) memory.setBytes(bytes, map.range(offset, length));
+    else if (length <= map.span) memory.setBytes(bytes, map.range(offset, length), 0, length);
     else map.eachPiece(offset, length, (piece, done) => memory.setBytes(bytes, piece, done));
     map.intact("read", offset, length, PROT_READ);
     return length;
