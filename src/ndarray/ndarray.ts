@@ -16,6 +16,9 @@ import type { Growth } from "./growth.ts";
 import { isContiguous, places, sizeOf, spanOf } from "./shape.ts";
 import { sumInPlace, sumOneByOne } from "./sum.ts";
 
+/** Of JavaScript's arrays. */
+const MAX_ARRAY_LENGTH = 2 ** 32 - 1;
+
 /** What an array is made of; the library makes it. */
 export interface NdArrayParts {
   readonly map: MemoryMap;
@@ -297,11 +300,28 @@ export class NdArray<D extends DTypeLike = DTypeLike> implements Disposable {
     return copy as DataOf<D>;
   }
 
-  /** Copies of all elements in arrays in arrays, one level for each axis; NumPy's `tolist`. */
+  /**
+   * Copies of all elements in arrays in arrays, one level for each axis; NumPy's `tolist`.
+   *
+   * @throws {MMapInvalidParameterError} If an axis is longer than arrays can be: use `slice()`.
+   * @throws {MMapClosedError} If the map is closed.
+   */
   toArray(): unknown {
-    if (this.#shape.length === 0) return this.get();
-    const length = this.#shape[0]!;
-    return Array.from({ length }, (_, i) => this.at(i).toArray());
+    const { strides } = this;
+    const shape = this.#shape;
+    const tooLong = shape.find((length) => length > MAX_ARRAY_LENGTH);
+    if (tooLong !== undefined) {
+      throw new MMapInvalidParameterError(
+        `Cannot make an array of ${tooLong} elements: it holds at most ${MAX_ARRAY_LENGTH}; use slice()`,
+      );
+    }
+    const column = this.#column();
+    const from = (place: number, axis: number): unknown => {
+      if (axis === shape.length) return column.get(place);
+      const step = strides[axis]!;
+      return Array.from({ length: shape[axis]! }, (_, i) => from(place + i * step, axis + 1));
+    };
+    return from(0, 0);
   }
 
   /**
