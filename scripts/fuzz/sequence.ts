@@ -6,9 +6,15 @@ import type { Summary } from "../../tests/fuzz/child.ts";
 import type { Tally } from "../../tests/fuzz/driver.ts";
 import type { Finding } from "../../tests/fuzz/world.ts";
 import type { Runtime, RuntimeName } from "../runtimes.ts";
+import { describeThreads, starvation, type Threads, threadsOf } from "./threads.ts";
 
-/** Without a call in this time a process counts as hanging. */
+/**
+ * Without a call in this time a process counts as hanging. Time in which the machine had no processor for
+ * one of its threads does not count.
+ */
 const PATIENCE_SECONDS = 60;
+/** This long at the most, however busy the machine is. */
+const LONGEST_SECONDS = 300;
 
 /** Where named memory is. */
 const SHARED_MEMORY = "/dev/shm";
@@ -82,16 +88,17 @@ async function runChild(
     stderr: "piped",
   }).spawn();
   const stderr = new Response(child.stderr).text();
-  let hangs = false;
-  const watch = watchLog(log, () => {
-    hangs = true;
+  let hang = "";
+  const watch = watchLog(child.pid, log, (what) => {
+    hang = what;
+    clearInterval(watch);
     child.kill("SIGKILL");
   });
   const { code, signal } = await child.status;
   clearInterval(watch);
   const text = (await stderr).trim();
-  const ended = hangs
-    ? `hang: no call in ${PATIENCE_SECONDS} seconds`
+  const ended = hang !== ""
+    ? hang
     : signal !== null
     ? `death by ${signal}`
     : code !== 0
@@ -100,16 +107,30 @@ async function runChild(
   return { pid: child.pid, ended, complaint: text === "" ? "" : `\n${text.slice(0, 2000)}` };
 }
 
-/** Calls `expired` once nothing was added to the log for too long. */
-function watchLog(log: string, expired: () => void): ReturnType<typeof setInterval> {
+/** Calls `expired`, with what its threads did meanwhile, once nothing was added to the log for too long. */
+function watchLog(
+  pid: number,
+  log: string,
+  expired: (what: string) => void,
+): ReturnType<typeof setInterval> {
   let size = -1;
   let since = performance.now();
+  let before: Threads = new Map();
   return setInterval(() => {
     const { size: now } = Deno.statSync(log);
+    const threads = threadsOf(pid);
     if (now !== size) {
       size = now;
       since = performance.now();
-    } else if (performance.now() - since > PATIENCE_SECONDS * 1000) expired();
+      before = threads;
+      return;
+    }
+    const seconds = (performance.now() - since) / 1000;
+    if (seconds - starvation(before, threads) <= PATIENCE_SECONDS && seconds <= LONGEST_SECONDS) {
+      return;
+    }
+    const done = describeThreads(before, threads);
+    expired(`hang: no call (${Math.round(seconds)} seconds)\nIn that time:\n${done}`);
   }, 1000);
 }
 
