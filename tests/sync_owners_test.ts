@@ -1,12 +1,14 @@
 /** Owner words: what all locks are made of. */
 import { describe, test } from "node:test";
+import process from "node:process";
 import { assert, assertEquals } from "@std/assert";
 import { KIND_MUTEX, MUTEX_LENGTH, MUTEX_OWNER_OFFSET, WORD } from "../src/sync/layout.ts";
 import { LockMemory, TURN } from "../src/sync/memory.ts";
 import { type MemoryMap, PROT_READ } from "../mod.ts";
 import { abandonAll, isMine, takeAny, tryTake } from "../src/sync/owners.ts";
 import { Mutex, RwLock, Semaphore } from "../src/sync/mod.ts";
-import { sharedFile, sharedMemory, skipWithoutSync } from "./helpers_sync.ts";
+import { pause, sharedFile, sharedMemory, skipWithoutSync, startThread } from "./helpers_sync.ts";
+import { descriptorsOf, firstReason, skipWithoutProc } from "./helpers.ts";
 
 const OWNER = MUTEX_OWNER_OFFSET / WORD;
 /** No thread of any system has this number. */
@@ -76,5 +78,23 @@ describe("MemoryMap.close() with a lock held", { skip: skipWithoutSync }, () => 
         assertEquals(file.map.isValid, false);
       });
     }
+  }
+});
+
+test("a Worker that is terminated while it looks after an owner leaves no descriptor open", {
+  skip: firstReason(skipWithoutSync, skipWithoutProc),
+}, async () => {
+  for (let k = 0; k < 4; k++) {
+    const thread = startThread("looking_thread.ts", undefined);
+    assertEquals(await thread.message(), "alive");
+    await thread.terminate();
+  }
+  // They may run on for a while: what was left open stays open.
+  const left = (): number => descriptorsOf(`/proc/${process.pid}/stat`).length;
+  const end = performance.now() + 15_000;
+  for (let none = 0; none < 10;) {
+    none = left() === 0 ? none + 1 : 0;
+    assert(performance.now() < end, `${left()} descriptors are open`);
+    await pause(20);
   }
 });

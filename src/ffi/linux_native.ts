@@ -18,6 +18,8 @@ const nativeMemorySymbols = {
   mman_has_crc32c: { parameters: ["f64"], result: "f64" },
   /** The CRC-32C of memory: address, length, the CRC of what comes before it. */
   mman_crc32c: { parameters: ["f64", "f64", "f64"], result: "f64" },
+  /** Reads the start of a file: path, address, length; how many bytes, or a negative error number. */
+  mman_read_file: { parameters: ["f64", "f64", "f64"], result: "f64" },
   /** The sum of doubles: address, how many. */
   mman_sum_f64: { parameters: ["f64", "f64"], result: "f64" },
 } as const;

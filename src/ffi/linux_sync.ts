@@ -5,7 +5,7 @@
  */
 import { errnoName } from "./errno.ts";
 import { linuxLibraries } from "./linux.ts";
-import { openNative } from "./linux_native.ts";
+import { type Native, openNative } from "./linux_native.ts";
 import { SystemCallError } from "./platform.ts";
 import { cString, dlopenFirst, errnoReader } from "./posix.ts";
 import { type Functions, host, type OffThreadFunctions, type Runtime } from "./runtime.ts";
@@ -172,8 +172,11 @@ function getTimespec(words: Uint32Array): number {
 type Call = (number: number, a?: number, b?: number, c?: number, d?: number) => number;
 
 /** The kernel, through our machine code or, where that is refused, through libc and errno. */
-function kernel(runtime: Runtime, libc: Functions<typeof symbols>): Call {
-  const native = openNative(runtime, linuxLibraries);
+function kernel(
+  runtime: Runtime,
+  libc: Functions<typeof symbols>,
+  native: Native | undefined,
+): Call {
   if (native !== undefined) {
     return (number, a = 0, b = 0, c = 0, d = 0) => native.mman_syscall(number, a, b, c, d, 0, 0);
   }
@@ -191,7 +194,8 @@ export function openLinuxSync(runtime: Runtime): SyncPlatform | undefined {
   const numbers = callNumbers[host().arch];
   if (numbers === undefined) return undefined;
   const { library, functions: libc } = dlopenFirst(runtime, linuxLibraries, symbols);
-  const call = kernel(runtime, libc);
+  const native = openNative(runtime, linuxLibraries);
+  const call = kernel(runtime, libc, native);
   const time = pinnedWords(runtime, TIMESPEC_LENGTH);
   const futex = (address: number, operation: number, value = 0, timeout = 0): number =>
     call(numbers.futex, address, operation, value, timeout);
@@ -199,7 +203,7 @@ export function openLinuxSync(runtime: Runtime): SyncPlatform | undefined {
     libc.clock_gettime(which, time.words);
     return getTimespec(time.words);
   };
-  const proc = openProc(libc);
+  const proc = openProc(runtime, libc, native);
 
   const ownSelf = (): Self => {
     const number = call(numbers.gettid);
@@ -294,11 +298,23 @@ interface Proc {
  * The library's own looks at `/proc`: by `node:fs`, Deno would ask for every permission there is. What is
  * read, and why that is in order, is said in docs/platforms.md.
  */
-function openProc(libc: Functions<typeof symbols>): Proc {
+function openProc(
+  runtime: Runtime,
+  libc: Functions<typeof symbols>,
+  native: Native | undefined,
+): Proc {
   const chunk = new Uint8Array(new ArrayBuffer(512));
   const textOf = (length: number | bigint): string =>
     String.fromCharCode(...chunk.subarray(0, Math.max(Number(length), 0)));
+  // Neither moves.
+  const name = new Uint8Array(new ArrayBuffer(256));
+  const [nameAt, chunkAt] = [name, chunk].map((bytes) => Number(runtime.addressOf(bytes)));
   const readText = (path: string): string => {
+    if (native !== undefined) {
+      name.set(cString(path));
+      return textOf(native.mman_read_file(nameAt!, chunkAt!, chunk.length));
+    }
+    // A Worker that is terminated between the calls leaves the descriptor open.
     const fd = libc.open(cString(path), O_RDONLY_CLOEXEC);
     if (fd === -1) return "";
     try {

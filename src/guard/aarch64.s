@@ -4,6 +4,9 @@
         .text
 
         // Linux: system calls
+        .set    SYS_OPENAT, 56
+        .set    SYS_CLOSE, 57
+        .set    SYS_READ, 63
         .set    SYS_FUTEX, 98
         .set    SYS_NANOSLEEP, 101
         .set    SYS_RT_SIGACTION, 134
@@ -18,6 +21,8 @@
         .set    SYS_PROCESS_VM_READV, 270
 
         // Linux: constants
+        .set    AT_FDCWD, -100
+        .set    O_RDONLY_CLOEXEC, 0x80000
         .set    SIGBUS, 7
         .set    BUS_ADRERR, 2                   // 2 to 4: no page, object error, broken memory
         .set    BUS_MCEERR_AR, 4
@@ -735,3 +740,26 @@ mman_sum_f64:
         subs    x1, x1, #1
         b.ne    54b
 55:     ret
+
+// mman_read_file(path, address, length) -> how many bytes of a file were read, or a negative error number.
+// In one call, because a Worker may be terminated between any two: it leaves no descriptor open.
+        .globl  mman_read_file
+mman_read_file:
+        fcvtzs  x1, d0
+        fcvtzs  x9, d1                  // the kernel keeps all but x0
+        fcvtzs  x10, d2
+        mov     x0, AT_FDCWD
+        mov     x2, O_RDONLY_CLOEXEC
+        mov     x3, #0
+        system_call SYS_OPENAT
+        tbnz    x0, #63, 61f
+        mov     x11, x0
+        mov     x1, x9
+        mov     x2, x10
+        system_call SYS_READ
+        mov     x9, x0
+        mov     x0, x11
+        system_call SYS_CLOSE
+        mov     x0, x9
+61:     scvtf   d0, x0
+        ret

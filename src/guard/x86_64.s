@@ -10,6 +10,8 @@
         .text
 
         # Linux: system calls
+        .set    SYS_READ, 0
+        .set    SYS_CLOSE, 3
         .set    SYS_MMAP, 9
         .set    SYS_MPROTECT, 10
         .set    SYS_MUNMAP, 11
@@ -21,10 +23,13 @@
         .set    SYS_GETPID, 39
         .set    SYS_GETTID, 186
         .set    SYS_FUTEX, 202
+        .set    SYS_OPENAT, 257
         .set    SYS_RT_TGSIGQUEUEINFO, 297
         .set    SYS_PROCESS_VM_READV, 310
 
         # Linux: constants
+        .set    AT_FDCWD, -100
+        .set    O_RDONLY_CLOEXEC, 0x80000
         .set    SIGBUS, 7
         .set    BUS_ADRERR, 2                   # 2 to 4: no page, object error, broken memory
         .set    BUS_MCEERR_AR, 4
@@ -773,3 +778,29 @@ mman_sum_f64:
         dec     rsi
         jmp     54b
 55:     ret
+
+# mman_read_file(path, address, length) -> how many bytes of a file were read, or a negative error number.
+# In one call, because a Worker may be terminated between any two: it leaves no descriptor open.
+        .globl  mman_read_file
+mman_read_file:
+        cvttsd2si rsi, xmm0
+        cvttsd2si r8, xmm1                      # the kernel keeps all but rax, rcx and r11
+        cvttsd2si r9, xmm2
+        mov     rdi, AT_FDCWD
+        mov     edx, O_RDONLY_CLOEXEC
+        xor     r10d, r10d
+        mov     eax, SYS_OPENAT
+        syscall
+        test    rax, rax
+        js      61f
+        mov     rdi, rax
+        mov     rsi, r8
+        mov     rdx, r9
+        mov     eax, SYS_READ
+        syscall
+        mov     rsi, rax
+        mov     eax, SYS_CLOSE
+        syscall
+        mov     rax, rsi
+61:     cvtsi2sd xmm0, rax
+        ret
