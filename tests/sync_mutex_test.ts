@@ -429,7 +429,7 @@ describe("Mutex between threads and processes", { skip: skipPeers }, () => {
     await terminated;
     mutex.unlock();
   });
-  test("lock() throws EDEADLK when the owner waits for this thread", {
+  test("lock() throws EDEADLK when two threads wait for each other, in one of them at least", {
     skip: skipWithoutOwners,
   }, async () => {
     using file = sharedFile();
@@ -440,10 +440,20 @@ describe("Mutex between threads and processes", { skip: skipPeers }, () => {
     assertEquals(await within(30, "the thread", thread.message()), "acquired");
     const owner = file.map.asTypedArray(Int32Array, MUTEX_OWNER_OFFSET, 1);
     while ((Atomics.load(owner, 0) & WAITERS) === 0) await pause(1); // the thread waits for ours
-    const error = assertThrows(() => theirs.lock(5000), MMapError);
-    assertEquals(error.code, "EDEADLK");
+    const told = (): unknown => {
+      try {
+        return theirs.lock(20_000);
+      } catch (error) {
+        if (!(error instanceof MMapError)) throw error;
+        return error.code;
+      }
+    };
+    // Whoever comes second is told. A thread that waits goes out and in again, so it may be either.
+    const here = told();
     mine.unlock();
-    assertEquals(await within(30, "the thread", thread.message()), "acquired");
+    const there = await within(30, "the thread", thread.message());
+    const outcomes = [["EDEADLK", "acquired"], ["recovered", "EDEADLK"], ["EDEADLK", "EDEADLK"]];
+    assert(outcomes.some(([a, b]) => a === here && b === there), `${here} here, ${there} there`);
   });
 });
 
