@@ -90,7 +90,7 @@ test("a Worker that is terminated while it looks after an owner leaves no descri
     await thread.terminate();
   }
   // They may run on for a while: what was left open stays open.
-  const left = (): number => descriptorsOf(`/proc/${process.pid}/stat`).length;
+  const left = (): number => descriptorsOf(`/proc/${process.pid}/task/${process.pid}/stat`).length;
   const end = performance.now() + 15_000;
   for (let none = 0; none < 10;) {
     none = left() === 0 ? none + 1 : 0;

@@ -328,7 +328,8 @@ function openProc(
     bootId,
     link: (path) => textOf(libc.readlink(cString(path), chunk, BigInt(chunk.length))),
     status(thread) {
-      const text = readText(`/proc/${thread}/stat`);
+      // The thread's own lines: QEMU answers `/proc/PID/stat` itself, with the start of the thread that asks.
+      const text = readText(`/proc/${thread}/task/${thread}/stat`);
       // The name before the last parenthesis may hold anything. Fields count from 3 after it.
       const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
       const [state = "", start] = [fields[0], fields[22 - 3]];
