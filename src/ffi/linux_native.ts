@@ -3,12 +3,19 @@
  * with the result, so that nothing can change it in between, and memory functions that libc lacks.
  */
 import { withStubLibrary } from "../guard/stub.ts";
-import { type Functions, host, type Runtime, STABLE_LENGTH } from "./runtime.ts";
+import { type Functions, host, type Runtime, STABLE_LENGTH, type SymbolTable } from "./runtime.ts";
 
 /** Doubles at the border: the cheapest type in all three runtimes, exact up to 2^53. */
 const nativeSymbols = {
   /** A system call by number; the kernel's result, a negative error number on failure. */
   mman_syscall: { parameters: ["f64", "f64", "f64", "f64", "f64", "f64", "f64"], result: "f64" },
+} as const;
+
+const nativeSyncSymbols = {
+  /** As above. */
+  mman_syscall: { parameters: ["f64", "f64", "f64", "f64", "f64", "f64", "f64"], result: "f64" },
+  /** Reads the start of a file: path, address, length; how many bytes, or a negative error number. */
+  mman_read_file: { parameters: ["f64", "f64", "f64"], result: "f64" },
 } as const;
 
 const nativeMemorySymbols = {
@@ -18,8 +25,6 @@ const nativeMemorySymbols = {
   mman_has_crc32c: { parameters: ["f64"], result: "f64" },
   /** The CRC-32C of memory: address, length, the CRC of what comes before it. */
   mman_crc32c: { parameters: ["f64", "f64", "f64"], result: "f64" },
-  /** Reads the start of a file: path, address, length; how many bytes, or a negative error number. */
-  mman_read_file: { parameters: ["f64", "f64", "f64"], result: "f64" },
   /** The sum of doubles: address, how many. */
   mman_sum_f64: { parameters: ["f64", "f64"], result: "f64" },
 } as const;
@@ -30,10 +35,20 @@ export type Native = Functions<typeof nativeSymbols>;
 /** Its memory functions. */
 export type NativeMemory = Functions<typeof nativeMemorySymbols>;
 
+/** What locks need of it. */
+export type NativeSync = Functions<typeof nativeSyncSymbols>;
+
 /** Opens it. @returns Undefined where the system refuses it: libc does everything then. */
 export function openNative(runtime: Runtime, libraries: readonly string[]): Native | undefined {
-  const opened = withStubLibrary(runtime, libraries, (path) => runtime.dlopen(path, nativeSymbols));
-  return typeof opened === "string" ? undefined : opened;
+  return open(runtime, libraries, nativeSymbols);
+}
+
+/** Opens it for locks. */
+export function openNativeSync(
+  runtime: Runtime,
+  libraries: readonly string[],
+): NativeSync | undefined {
+  return open(runtime, libraries, nativeSyncSymbols);
 }
 
 /** Opens it for the memory functions: only whoever calls one waits until they are bound. */
@@ -41,11 +56,15 @@ export function openNativeMemory(
   runtime: Runtime,
   libraries: readonly string[],
 ): NativeMemory | undefined {
-  const opened = withStubLibrary(
-    runtime,
-    libraries,
-    (path) => runtime.dlopen(path, nativeMemorySymbols),
-  );
+  return open(runtime, libraries, nativeMemorySymbols);
+}
+
+function open<S extends SymbolTable>(
+  runtime: Runtime,
+  libraries: readonly string[],
+  symbols: S,
+): Functions<S> | undefined {
+  const opened = withStubLibrary(runtime, libraries, (path) => runtime.dlopen(path, symbols));
   return typeof opened === "string" ? undefined : opened;
 }
 

@@ -5,7 +5,7 @@
  */
 import { errnoName } from "./errno.ts";
 import { linuxLibraries } from "./linux.ts";
-import { type Native, openNative } from "./linux_native.ts";
+import { type NativeSync, openNativeSync } from "./linux_native.ts";
 import { SystemCallError } from "./platform.ts";
 import { cString, dlopenFirst, errnoReader } from "./posix.ts";
 import { type Functions, host, type OffThreadFunctions, type Runtime } from "./runtime.ts";
@@ -175,7 +175,7 @@ type Call = (number: number, a?: number, b?: number, c?: number, d?: number) => 
 function kernel(
   runtime: Runtime,
   libc: Functions<typeof symbols>,
-  native: Native | undefined,
+  native: NativeSync | undefined,
 ): Call {
   if (native !== undefined) {
     return (number, a = 0, b = 0, c = 0, d = 0) => native.mman_syscall(number, a, b, c, d, 0, 0);
@@ -194,7 +194,7 @@ export function openLinuxSync(runtime: Runtime): SyncPlatform | undefined {
   const numbers = callNumbers[host().arch];
   if (numbers === undefined) return undefined;
   const { library, functions: libc } = dlopenFirst(runtime, linuxLibraries, symbols);
-  const native = openNative(runtime, linuxLibraries);
+  const native = openNativeSync(runtime, linuxLibraries);
   const call = kernel(runtime, libc, native);
   const time = pinnedWords(runtime, TIMESPEC_LENGTH);
   const futex = (address: number, operation: number, value = 0, timeout = 0): number =>
@@ -301,7 +301,7 @@ interface Proc {
 function openProc(
   runtime: Runtime,
   libc: Functions<typeof symbols>,
-  native: Native | undefined,
+  native: NativeSync | undefined,
 ): Proc {
   const chunk = new Uint8Array(new ArrayBuffer(512));
   const textOf = (length: number | bigint): string =>
