@@ -59,9 +59,13 @@ function lockPages({ platform, base, length }: MappedPages, onFault: boolean): v
   if (onFault) return platform.lock(base, length, true);
   try {
     platform.lock(base, length, false);
-  } catch {
+  } catch (error) {
     // Linux says the same of the limit and of pages that cannot be brought in now, because the file is too
     // short or their protection forbids it. Those are locked once they can be touched.
-    platform.lock(base, length, true);
+    try {
+      platform.lock(base, length, true);
+    } catch {
+      throw error;
+    }
   }
 }

@@ -22,6 +22,7 @@ import {
   type TempDir,
   tempDir,
 } from "./helpers.ts";
+import { skipWithoutLocking, skipWithoutLockOnFault } from "./capabilities.ts";
 import { skipOutsideLinux } from "./helpers_paging.ts";
 
 /** What the child reports. */
@@ -40,7 +41,13 @@ interface Report {
 }
 
 const run = (...args: string[]) => fixtureResult<Report>("paging_lock_all.ts", { args });
-const skip = firstReason(skipOutsideLinux, skipWithoutProc, skipWithoutChildren());
+const skip = firstReason(
+  skipOutsideLinux,
+  skipWithoutProc,
+  skipWithoutLocking,
+  skipWithoutChildren(),
+);
+const skipOnFault = firstReason(skip, skipWithoutLockOnFault);
 
 describe("mlockAll()", () => {
   test("brings in and locks what is mapped now, by default", {
@@ -53,13 +60,17 @@ describe("mlockAll()", () => {
     assertEquals([report.lockedLate, report.pages.late], [0, 0]);
     assertEquals(report.unlocked, 0);
   });
-  test("on fault, locks what is mapped now and brings nothing in", { skip }, async () => {
-    const report = await run("current", "onFault");
-    assert(report.locked >= report.size);
-    assertEquals(report.pages, { early: 0, late: 0 });
-    assertEquals(report.lockedLate, 0);
-    assertEquals(report.unlocked, 0);
-  });
+  test(
+    "on fault, locks what is mapped now and brings nothing in",
+    { skip: skipOnFault },
+    async () => {
+      const report = await run("current", "onFault");
+      assert(report.locked >= report.size);
+      assertEquals(report.pages, { early: 0, late: 0 });
+      assertEquals(report.lockedLate, 0);
+      assertEquals(report.unlocked, 0);
+    },
+  );
   test("of the future, brings in and locks what is mapped later", { skip }, async () => {
     const report = await run("future");
     assert(report.locked < report.size);
@@ -68,13 +79,13 @@ describe("mlockAll()", () => {
     assertEquals(report.unlocked, 0);
   });
   test("of the future on fault, locks what is mapped later and brings nothing in", {
-    skip,
+    skip: skipOnFault,
   }, async () => {
     const report = await run("future", "onFault");
     assert(report.lockedLate >= report.size);
     assertEquals(report.pages, { early: 0, late: 0 });
   });
-  test("of both, locks both", { skip }, async () => {
+  test("of both, locks both", { skip: skipOnFault }, async () => {
     const report = await run("current", "future", "onFault");
     assert(report.locked >= report.size);
     assert(report.lockedLate >= report.size);
@@ -92,7 +103,7 @@ describe("mlockAll()", () => {
     );
   });
   test("over RLIMIT_MEMLOCK is an error with the way out", {
-    skip: firstReason(skip, skipWithoutCommands("prlimit", "setpriv")),
+    skip: firstReason(skipOnFault, skipWithoutCommands("prlimit", "setpriv")),
   }, async () => {
     const { failure } = await fixtureResult<Report>("paging_lock_all.ts", {
       args: ["current", "onFault"],
@@ -116,7 +127,9 @@ describe("mlockAll() and the engine", () => {
     "current,future,onFault",
   ];
   for (const options of all) {
-    test(`go on together through collections and Workers: ${options}`, { skip }, async () => {
+    test(`go on together through collections and Workers: ${options}`, {
+      skip: options.endsWith("onFault") ? skipOnFault : skip,
+    }, async () => {
       const { status, stdout, stderr } = await runFixture("lock_all_collected.ts", {
         args: [options],
       });
@@ -125,7 +138,7 @@ describe("mlockAll() and the engine", () => {
   }
 });
 
-describe("mlockAll() locks what there is of", { skip }, () => {
+describe("mlockAll() locks what there is of", { skip: skipOnFault }, () => {
   const size = 4 * pageSize();
   const parts: Record<string, (dir: TempDir) => [MemoryMap, number]> = {
     "a map that may not be touched": () => [MemoryMap.createAnonymous(size, PROT_NONE), size],
