@@ -2,7 +2,7 @@
  * Whole-range operations: fill, copy, compare, search, count. JavaScript where the range is short,
  * libc where it is long; the thresholds were measured (`bench/memory_operations.ts`).
  */
-import { show } from "./check.ts";
+import { bytesFrom, show } from "./check.ts";
 import { compareChecked, countBytes } from "./checked_memory.ts";
 import { MMapInvalidParameterError } from "./errors.ts";
 import { hostConstants } from "./ffi/host.ts";
@@ -173,7 +173,7 @@ export function compare(
     right = length ?? otherSize - otherOffset;
     (other as Mapping).use("compare", otherOffset, right, PROT_READ);
   } else {
-    right = length ?? otherSize - otherOffset;
+    right = length ?? bytesFrom(otherOffset, otherSize);
     if (
       !Number.isSafeInteger(otherOffset) || otherOffset < 0 || !(right >= 0) ||
       right > otherSize - otherOffset
