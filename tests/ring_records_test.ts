@@ -169,6 +169,11 @@ describe("RecordRing.at()", () => {
       assertThrows(() => ring.at(index as number), MMapInvalidParameterError);
     }
     assertRefused(() => ring.get(-1), MMapInvalidParameterError, "at(-1)", "newest");
+    const close = { valueOf: () => ring.close() };
+    for (const bad of [Symbol("index"), 0n, "0", null, close, -0.5, NaN] as never[]) {
+      assertRefused(() => ring.get(bad), MMapInvalidParameterError, "whole number");
+      assertRefused(() => ring.at(bad), MMapInvalidParameterError, "whole number");
+    }
     ring.close();
     assertThrows(() => ring.at(-1), MMapClosedError);
   });

@@ -292,7 +292,7 @@ export class RecordRing implements Disposable, Iterable<Uint8Array<ArrayBuffer>>
    * @throws {MMapFaultError} If the file was truncated.
    */
   get(index: number): Uint8Array<ArrayBuffer> {
-    if (index < 0 && Number.isSafeInteger(index)) {
+    if (Number.isSafeInteger(index) && index < 0) {
       throw new MMapInvalidParameterError(
         `Cannot get record ${index}: the oldest is 0; at(${index}) counts from the newest`,
       );
