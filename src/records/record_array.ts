@@ -130,9 +130,7 @@ export class RecordArray<F = RecordFields> {
    * ```
    */
   at(index: number): RecordView<F> {
-    if (typeof index === "number") this.#chosen.choose(index);
-    // A symbol could not even be compared, and an object would be asked for its value.
-    else this.#chosen.choose(NaN);
+    this.#chosen.choose(index);
     return this.#view;
   }
 

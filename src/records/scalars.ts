@@ -39,22 +39,15 @@ export interface Scalar<T> {
   readonly sum?: Sum;
 }
 
-// A page that was lost holds zeros: only where one is read has to be asked whether it is true. A store
-// is asked about always, in a way that is cheap because no engine keeps a value over a store.
-
-// What may be written. Some throw a TypeError for what is not even a number.
-const fitsU8 = (v: number) => (v & 0xff) === v;
-const fitsI8 = (v: number) => (v << 24 >> 24) === v;
-const fitsU16 = (v: number) => (v & 0xffff) === v;
-const fitsI16 = (v: number) => (v << 16 >> 16) === v;
-const fitsU32 = (v: number) => (v >>> 0) === v;
-const fitsI32 = (v: number) => (v | 0) === v;
-const fitsU64 = (v: bigint) => typeof v === "bigint" && BigInt.asUintN(64, v) === v;
-const fitsI64 = (v: bigint) => typeof v === "bigint" && BigInt.asIntN(64, v) === v;
-const fitsF16 = (v: number) => typeof v === "number";
-const fitsF32 = (v: number) => typeof v === "number";
-const fitsF64 = (v: number) => typeof v === "number";
-const fitsBool = (v: boolean) => typeof v === "boolean";
+// Every row is a question of nanoseconds, in both engines (bench/arrays.ts has the loops):
+// - The good case is a try block without calls, and what it lacks is done slowly, or refused, behind it.
+//   V8 moves checks out of a loop only if nothing leaves it, not even to say what was never seen yet.
+// - What may be written is checked in place, because a function would be one more for V8 to inline, and it
+//   stops at some 900 bytes of bytecode in a loop: at six fields. A constant outside would be asked
+//   whether it is there already; so would PROT_WRITE, which is 2 on every system.
+// - A page that was lost holds zeros: where one is read has to be asked whether it is true (`wary` says why
+//   V8 asks always), and after every store. `lost` has the same question for stores; for loads Bun would
+//   not inline it.
 
 // A table: one line for each function.
 // deno-fmt-ignore
@@ -62,107 +55,107 @@ const table: { readonly [K in ScalarType]: Scalar<ScalarTypes[K]> } = {
   u8: {
     get: (view, at) => view.getUint8(at),
     set: (view, at, v) => view.setUint8(at, v),
-    readHere: (w, at) => function read() { try { const v = w.view.getUint8(w.here[0]! + at); if (v === 0 && (w.asked[0] = w.mapping.touched[0]!) !== 0) w.soundHere("read"); return v; } catch (e) { w.recoverHere("read", e); return read(); } },
-    writeHere: (w, at) => function write(v) { try { const p = w.writable && fitsU8(v) ? w.here[0]! + at : -1e9; w.view.setUint8(p, v); if (w.touched) w.soundHere("write"); } catch (e) { check("u8", v); w.recoverHere("write", e); write(v); } },
-    readAt: (w, at) => function read(i) { try { const p = w.place(i) + at; const v = w.view.getUint8(p); if (v === 0 && (w.asked[0] = w.mapping.touched[0]!) !== 0) w.sound("read", i); return v; } catch (e) { w.recover("read", e, i); return read(i); } },
-    writeAt: (w, at) => function write(i, v) { try { const p = w.writable && fitsU8(v) ? w.place(i) + at : -1e9; w.view.setUint8(p, v); if (w.touched) w.sound("write", i); } catch (e) { check("u8", v); w.recover("write", e, i); write(i, v); } },
+    readHere: (w, at) => () => { try { const v = w.view.getUint8(w.here[0]! + at); if (!((w.wary || v === 0) && w.intact[w.asked[0] = w.mapping.touched[0]!] === undefined)) return v; } catch { /* slowly */ } return slowReadHere("u8", w, at); },
+    writeHere: (w, at) => (v) => { try { const near = w.here[0]! + at; const p = (w.mapping.prot & 2) !== 0 && (v & 0xff) === v ? near : -1e9; w.view.setUint8(p, v); if (!w.lost) return; } catch { /* slowly */ } slowWriteHere("u8", w, at, v); },
+    readAt: (w, at) => (i) => { try { const v = w.view.getUint8(w.place(i) + at); if (!((w.wary || v === 0) && w.intact[w.asked[0] = w.mapping.touched[0]!] === undefined)) return v; } catch { /* slowly */ } return slowRead("u8", w, at, i); },
+    writeAt: (w, at) => (i, v) => { try { const near = w.place(i) + at; const p = (w.mapping.prot & 2) !== 0 && (v & 0xff) === v ? near : -1e9; w.view.setUint8(p, v); if (!w.lost) return; } catch { /* slowly */ } slowWrite("u8", w, at, i, v); },
     sum: (view, p, step, n) => { let s = 0; for (; n > 0; n--, p += step) s += view.getUint8(p); return s; },
   },
   i8: {
     get: (view, at) => view.getInt8(at),
     set: (view, at, v) => view.setInt8(at, v),
-    readHere: (w, at) => function read() { try { const v = w.view.getInt8(w.here[0]! + at); if (v === 0 && (w.asked[0] = w.mapping.touched[0]!) !== 0) w.soundHere("read"); return v; } catch (e) { w.recoverHere("read", e); return read(); } },
-    writeHere: (w, at) => function write(v) { try { const p = w.writable && fitsI8(v) ? w.here[0]! + at : -1e9; w.view.setInt8(p, v); if (w.touched) w.soundHere("write"); } catch (e) { check("i8", v); w.recoverHere("write", e); write(v); } },
-    readAt: (w, at) => function read(i) { try { const p = w.place(i) + at; const v = w.view.getInt8(p); if (v === 0 && (w.asked[0] = w.mapping.touched[0]!) !== 0) w.sound("read", i); return v; } catch (e) { w.recover("read", e, i); return read(i); } },
-    writeAt: (w, at) => function write(i, v) { try { const p = w.writable && fitsI8(v) ? w.place(i) + at : -1e9; w.view.setInt8(p, v); if (w.touched) w.sound("write", i); } catch (e) { check("i8", v); w.recover("write", e, i); write(i, v); } },
+    readHere: (w, at) => () => { try { const v = w.view.getInt8(w.here[0]! + at); if (!((w.wary || v === 0) && w.intact[w.asked[0] = w.mapping.touched[0]!] === undefined)) return v; } catch { /* slowly */ } return slowReadHere("i8", w, at); },
+    writeHere: (w, at) => (v) => { try { const near = w.here[0]! + at; const p = (w.mapping.prot & 2) !== 0 && (v << 24 >> 24) === v ? near : -1e9; w.view.setInt8(p, v); if (!w.lost) return; } catch { /* slowly */ } slowWriteHere("i8", w, at, v); },
+    readAt: (w, at) => (i) => { try { const v = w.view.getInt8(w.place(i) + at); if (!((w.wary || v === 0) && w.intact[w.asked[0] = w.mapping.touched[0]!] === undefined)) return v; } catch { /* slowly */ } return slowRead("i8", w, at, i); },
+    writeAt: (w, at) => (i, v) => { try { const near = w.place(i) + at; const p = (w.mapping.prot & 2) !== 0 && (v << 24 >> 24) === v ? near : -1e9; w.view.setInt8(p, v); if (!w.lost) return; } catch { /* slowly */ } slowWrite("i8", w, at, i, v); },
     sum: (view, p, step, n) => { let s = 0; for (; n > 0; n--, p += step) s += view.getInt8(p); return s; },
   },
   u16: {
     get: (view, at, le) => view.getUint16(at, le),
     set: (view, at, v, le) => view.setUint16(at, v, le),
-    readHere: (w, at) => function read() { try { const v = w.view.getUint16(w.here[0]! + at, true); if (v === 0 && (w.asked[0] = w.mapping.touched[0]!) !== 0) w.soundHere("read"); return v; } catch (e) { w.recoverHere("read", e); return read(); } },
-    writeHere: (w, at) => function write(v) { try { const p = w.writable && fitsU16(v) ? w.here[0]! + at : -1e9; w.view.setUint16(p, v, true); if (w.touched) w.soundHere("write"); } catch (e) { check("u16", v); w.recoverHere("write", e); write(v); } },
-    readAt: (w, at) => function read(i) { try { const p = w.place(i) + at; const v = w.view.getUint16(p, true); if (v === 0 && (w.asked[0] = w.mapping.touched[0]!) !== 0) w.sound("read", i); return v; } catch (e) { w.recover("read", e, i); return read(i); } },
-    writeAt: (w, at) => function write(i, v) { try { const p = w.writable && fitsU16(v) ? w.place(i) + at : -1e9; w.view.setUint16(p, v, true); if (w.touched) w.sound("write", i); } catch (e) { check("u16", v); w.recover("write", e, i); write(i, v); } },
+    readHere: (w, at) => () => { try { const v = w.view.getUint16(w.here[0]! + at, true); if (!((w.wary || v === 0) && w.intact[w.asked[0] = w.mapping.touched[0]!] === undefined)) return v; } catch { /* slowly */ } return slowReadHere("u16", w, at); },
+    writeHere: (w, at) => (v) => { try { const near = w.here[0]! + at; const p = (w.mapping.prot & 2) !== 0 && (v & 0xffff) === v ? near : -1e9; w.view.setUint16(p, v, true); if (!w.lost) return; } catch { /* slowly */ } slowWriteHere("u16", w, at, v); },
+    readAt: (w, at) => (i) => { try { const v = w.view.getUint16(w.place(i) + at, true); if (!((w.wary || v === 0) && w.intact[w.asked[0] = w.mapping.touched[0]!] === undefined)) return v; } catch { /* slowly */ } return slowRead("u16", w, at, i); },
+    writeAt: (w, at) => (i, v) => { try { const near = w.place(i) + at; const p = (w.mapping.prot & 2) !== 0 && (v & 0xffff) === v ? near : -1e9; w.view.setUint16(p, v, true); if (!w.lost) return; } catch { /* slowly */ } slowWrite("u16", w, at, i, v); },
     sum: (view, p, step, n) => { let s = 0; for (; n > 0; n--, p += step) s += view.getUint16(p, true); return s; },
   },
   i16: {
     get: (view, at, le) => view.getInt16(at, le),
     set: (view, at, v, le) => view.setInt16(at, v, le),
-    readHere: (w, at) => function read() { try { const v = w.view.getInt16(w.here[0]! + at, true); if (v === 0 && (w.asked[0] = w.mapping.touched[0]!) !== 0) w.soundHere("read"); return v; } catch (e) { w.recoverHere("read", e); return read(); } },
-    writeHere: (w, at) => function write(v) { try { const p = w.writable && fitsI16(v) ? w.here[0]! + at : -1e9; w.view.setInt16(p, v, true); if (w.touched) w.soundHere("write"); } catch (e) { check("i16", v); w.recoverHere("write", e); write(v); } },
-    readAt: (w, at) => function read(i) { try { const p = w.place(i) + at; const v = w.view.getInt16(p, true); if (v === 0 && (w.asked[0] = w.mapping.touched[0]!) !== 0) w.sound("read", i); return v; } catch (e) { w.recover("read", e, i); return read(i); } },
-    writeAt: (w, at) => function write(i, v) { try { const p = w.writable && fitsI16(v) ? w.place(i) + at : -1e9; w.view.setInt16(p, v, true); if (w.touched) w.sound("write", i); } catch (e) { check("i16", v); w.recover("write", e, i); write(i, v); } },
+    readHere: (w, at) => () => { try { const v = w.view.getInt16(w.here[0]! + at, true); if (!((w.wary || v === 0) && w.intact[w.asked[0] = w.mapping.touched[0]!] === undefined)) return v; } catch { /* slowly */ } return slowReadHere("i16", w, at); },
+    writeHere: (w, at) => (v) => { try { const near = w.here[0]! + at; const p = (w.mapping.prot & 2) !== 0 && (v << 16 >> 16) === v ? near : -1e9; w.view.setInt16(p, v, true); if (!w.lost) return; } catch { /* slowly */ } slowWriteHere("i16", w, at, v); },
+    readAt: (w, at) => (i) => { try { const v = w.view.getInt16(w.place(i) + at, true); if (!((w.wary || v === 0) && w.intact[w.asked[0] = w.mapping.touched[0]!] === undefined)) return v; } catch { /* slowly */ } return slowRead("i16", w, at, i); },
+    writeAt: (w, at) => (i, v) => { try { const near = w.place(i) + at; const p = (w.mapping.prot & 2) !== 0 && (v << 16 >> 16) === v ? near : -1e9; w.view.setInt16(p, v, true); if (!w.lost) return; } catch { /* slowly */ } slowWrite("i16", w, at, i, v); },
     sum: (view, p, step, n) => { let s = 0; for (; n > 0; n--, p += step) s += view.getInt16(p, true); return s; },
   },
   u32: {
     get: (view, at, le) => view.getUint32(at, le),
     set: (view, at, v, le) => view.setUint32(at, v, le),
-    readHere: (w, at) => function read() { try { const v = w.view.getUint32(w.here[0]! + at, true); if (v === 0 && (w.asked[0] = w.mapping.touched[0]!) !== 0) w.soundHere("read"); return v; } catch (e) { w.recoverHere("read", e); return read(); } },
-    writeHere: (w, at) => function write(v) { try { const p = w.writable && fitsU32(v) ? w.here[0]! + at : -1e9; w.view.setUint32(p, v, true); if (w.touched) w.soundHere("write"); } catch (e) { check("u32", v); w.recoverHere("write", e); write(v); } },
-    readAt: (w, at) => function read(i) { try { const p = w.place(i) + at; const v = w.view.getUint32(p, true); if (v === 0 && (w.asked[0] = w.mapping.touched[0]!) !== 0) w.sound("read", i); return v; } catch (e) { w.recover("read", e, i); return read(i); } },
-    writeAt: (w, at) => function write(i, v) { try { const p = w.writable && fitsU32(v) ? w.place(i) + at : -1e9; w.view.setUint32(p, v, true); if (w.touched) w.sound("write", i); } catch (e) { check("u32", v); w.recover("write", e, i); write(i, v); } },
+    readHere: (w, at) => () => { try { const v = w.view.getUint32(w.here[0]! + at, true); if (!((w.wary || v === 0) && w.intact[w.asked[0] = w.mapping.touched[0]!] === undefined)) return v; } catch { /* slowly */ } return slowReadHere("u32", w, at); },
+    writeHere: (w, at) => (v) => { try { const near = w.here[0]! + at; const p = (w.mapping.prot & 2) !== 0 && (v >>> 0) === v ? near : -1e9; w.view.setUint32(p, v, true); if (!w.lost) return; } catch { /* slowly */ } slowWriteHere("u32", w, at, v); },
+    readAt: (w, at) => (i) => { try { const v = w.view.getUint32(w.place(i) + at, true); if (!((w.wary || v === 0) && w.intact[w.asked[0] = w.mapping.touched[0]!] === undefined)) return v; } catch { /* slowly */ } return slowRead("u32", w, at, i); },
+    writeAt: (w, at) => (i, v) => { try { const near = w.place(i) + at; const p = (w.mapping.prot & 2) !== 0 && (v >>> 0) === v ? near : -1e9; w.view.setUint32(p, v, true); if (!w.lost) return; } catch { /* slowly */ } slowWrite("u32", w, at, i, v); },
     sum: (view, p, step, n) => { let s = 0; for (; n > 0; n--, p += step) s += view.getUint32(p, true); return s; },
   },
   i32: {
     get: (view, at, le) => view.getInt32(at, le),
     set: (view, at, v, le) => view.setInt32(at, v, le),
-    readHere: (w, at) => function read() { try { const v = w.view.getInt32(w.here[0]! + at, true); if (v === 0 && (w.asked[0] = w.mapping.touched[0]!) !== 0) w.soundHere("read"); return v; } catch (e) { w.recoverHere("read", e); return read(); } },
-    writeHere: (w, at) => function write(v) { try { const p = w.writable && fitsI32(v) ? w.here[0]! + at : -1e9; w.view.setInt32(p, v, true); if (w.touched) w.soundHere("write"); } catch (e) { check("i32", v); w.recoverHere("write", e); write(v); } },
-    readAt: (w, at) => function read(i) { try { const p = w.place(i) + at; const v = w.view.getInt32(p, true); if (v === 0 && (w.asked[0] = w.mapping.touched[0]!) !== 0) w.sound("read", i); return v; } catch (e) { w.recover("read", e, i); return read(i); } },
-    writeAt: (w, at) => function write(i, v) { try { const p = w.writable && fitsI32(v) ? w.place(i) + at : -1e9; w.view.setInt32(p, v, true); if (w.touched) w.sound("write", i); } catch (e) { check("i32", v); w.recover("write", e, i); write(i, v); } },
+    readHere: (w, at) => () => { try { const v = w.view.getInt32(w.here[0]! + at, true); if (!((w.wary || v === 0) && w.intact[w.asked[0] = w.mapping.touched[0]!] === undefined)) return v; } catch { /* slowly */ } return slowReadHere("i32", w, at); },
+    writeHere: (w, at) => (v) => { try { const near = w.here[0]! + at; const p = (w.mapping.prot & 2) !== 0 && (v | 0) === v ? near : -1e9; w.view.setInt32(p, v, true); if (!w.lost) return; } catch { /* slowly */ } slowWriteHere("i32", w, at, v); },
+    readAt: (w, at) => (i) => { try { const v = w.view.getInt32(w.place(i) + at, true); if (!((w.wary || v === 0) && w.intact[w.asked[0] = w.mapping.touched[0]!] === undefined)) return v; } catch { /* slowly */ } return slowRead("i32", w, at, i); },
+    writeAt: (w, at) => (i, v) => { try { const near = w.place(i) + at; const p = (w.mapping.prot & 2) !== 0 && (v | 0) === v ? near : -1e9; w.view.setInt32(p, v, true); if (!w.lost) return; } catch { /* slowly */ } slowWrite("i32", w, at, i, v); },
     sum: (view, p, step, n) => { let s = 0; for (; n > 0; n--, p += step) s += view.getInt32(p, true); return s; },
   },
   u64: {
     get: (view, at, le) => view.getBigUint64(at, le),
     set: (view, at, v, le) => view.setBigUint64(at, v, le),
-    readHere: (w, at) => function read() { try { const v = w.view.getBigUint64(w.here[0]! + at, true); if (v === 0n && (w.asked[0] = w.mapping.touched[0]!) !== 0) w.soundHere("read"); return v; } catch (e) { w.recoverHere("read", e); return read(); } },
-    writeHere: (w, at) => function write(v) { try { const p = w.writable && fitsU64(v) ? w.here[0]! + at : -1e9; w.view.setBigUint64(p, v, true); if (w.touched) w.soundHere("write"); } catch (e) { check("u64", v); w.recoverHere("write", e); write(v); } },
-    readAt: (w, at) => function read(i) { try { const p = w.place(i) + at; const v = w.view.getBigUint64(p, true); if (v === 0n && (w.asked[0] = w.mapping.touched[0]!) !== 0) w.sound("read", i); return v; } catch (e) { w.recover("read", e, i); return read(i); } },
-    writeAt: (w, at) => function write(i, v) { try { const p = w.writable && fitsU64(v) ? w.place(i) + at : -1e9; w.view.setBigUint64(p, v, true); if (w.touched) w.sound("write", i); } catch (e) { check("u64", v); w.recover("write", e, i); write(i, v); } },
+    readHere: (w, at) => () => { try { const v = w.view.getBigUint64(w.here[0]! + at, true); if (!((w.wary || v === 0n) && w.intact[w.asked[0] = w.mapping.touched[0]!] === undefined)) return v; } catch { /* slowly */ } return slowReadHere("u64", w, at); },
+    writeHere: (w, at) => (v) => { try { const near = w.here[0]! + at; const p = (w.mapping.prot & 2) !== 0 && typeof v === "bigint" && BigInt.asUintN(64, v) === v ? near : -1e9; w.view.setBigUint64(p, v, true); if (!w.lost) return; } catch { /* slowly */ } slowWriteHere("u64", w, at, v); },
+    readAt: (w, at) => (i) => { try { const v = w.view.getBigUint64(w.place(i) + at, true); if (!((w.wary || v === 0n) && w.intact[w.asked[0] = w.mapping.touched[0]!] === undefined)) return v; } catch { /* slowly */ } return slowRead("u64", w, at, i); },
+    writeAt: (w, at) => (i, v) => { try { const near = w.place(i) + at; const p = (w.mapping.prot & 2) !== 0 && typeof v === "bigint" && BigInt.asUintN(64, v) === v ? near : -1e9; w.view.setBigUint64(p, v, true); if (!w.lost) return; } catch { /* slowly */ } slowWrite("u64", w, at, i, v); },
   },
   i64: {
     get: (view, at, le) => view.getBigInt64(at, le),
     set: (view, at, v, le) => view.setBigInt64(at, v, le),
-    readHere: (w, at) => function read() { try { const v = w.view.getBigInt64(w.here[0]! + at, true); if (v === 0n && (w.asked[0] = w.mapping.touched[0]!) !== 0) w.soundHere("read"); return v; } catch (e) { w.recoverHere("read", e); return read(); } },
-    writeHere: (w, at) => function write(v) { try { const p = w.writable && fitsI64(v) ? w.here[0]! + at : -1e9; w.view.setBigInt64(p, v, true); if (w.touched) w.soundHere("write"); } catch (e) { check("i64", v); w.recoverHere("write", e); write(v); } },
-    readAt: (w, at) => function read(i) { try { const p = w.place(i) + at; const v = w.view.getBigInt64(p, true); if (v === 0n && (w.asked[0] = w.mapping.touched[0]!) !== 0) w.sound("read", i); return v; } catch (e) { w.recover("read", e, i); return read(i); } },
-    writeAt: (w, at) => function write(i, v) { try { const p = w.writable && fitsI64(v) ? w.place(i) + at : -1e9; w.view.setBigInt64(p, v, true); if (w.touched) w.sound("write", i); } catch (e) { check("i64", v); w.recover("write", e, i); write(i, v); } },
+    readHere: (w, at) => () => { try { const v = w.view.getBigInt64(w.here[0]! + at, true); if (!((w.wary || v === 0n) && w.intact[w.asked[0] = w.mapping.touched[0]!] === undefined)) return v; } catch { /* slowly */ } return slowReadHere("i64", w, at); },
+    writeHere: (w, at) => (v) => { try { const near = w.here[0]! + at; const p = (w.mapping.prot & 2) !== 0 && typeof v === "bigint" && BigInt.asIntN(64, v) === v ? near : -1e9; w.view.setBigInt64(p, v, true); if (!w.lost) return; } catch { /* slowly */ } slowWriteHere("i64", w, at, v); },
+    readAt: (w, at) => (i) => { try { const v = w.view.getBigInt64(w.place(i) + at, true); if (!((w.wary || v === 0n) && w.intact[w.asked[0] = w.mapping.touched[0]!] === undefined)) return v; } catch { /* slowly */ } return slowRead("i64", w, at, i); },
+    writeAt: (w, at) => (i, v) => { try { const near = w.place(i) + at; const p = (w.mapping.prot & 2) !== 0 && typeof v === "bigint" && BigInt.asIntN(64, v) === v ? near : -1e9; w.view.setBigInt64(p, v, true); if (!w.lost) return; } catch { /* slowly */ } slowWrite("i64", w, at, i, v); },
   },
   f16: {
     get: (view, at, le) => view.getFloat16(at, le),
     set: (view, at, v, le) => view.setFloat16(at, v, le),
-    readHere: (w, at) => function read() { try { const v = w.view.getFloat16(w.here[0]! + at, true); if (v === 0 && (w.asked[0] = w.mapping.touched[0]!) !== 0) w.soundHere("read"); return v; } catch (e) { w.recoverHere("read", e); return read(); } },
-    writeHere: (w, at) => function write(v) { try { const p = w.writable && fitsF16(v) ? w.here[0]! + at : -1e9; w.view.setFloat16(p, v, true); if (w.touched) w.soundHere("write"); } catch (e) { check("f16", v); w.recoverHere("write", e); write(v); } },
-    readAt: (w, at) => function read(i) { try { const p = w.place(i) + at; const v = w.view.getFloat16(p, true); if (v === 0 && (w.asked[0] = w.mapping.touched[0]!) !== 0) w.sound("read", i); return v; } catch (e) { w.recover("read", e, i); return read(i); } },
-    writeAt: (w, at) => function write(i, v) { try { const p = w.writable && fitsF16(v) ? w.place(i) + at : -1e9; w.view.setFloat16(p, v, true); if (w.touched) w.sound("write", i); } catch (e) { check("f16", v); w.recover("write", e, i); write(i, v); } },
+    readHere: (w, at) => () => { try { const v = w.view.getFloat16(w.here[0]! + at, true); if (!((w.wary || v === 0) && w.intact[w.asked[0] = w.mapping.touched[0]!] === undefined)) return v; } catch { /* slowly */ } return slowReadHere("f16", w, at); },
+    writeHere: (w, at) => (v) => { try { const near = w.here[0]! + at; const p = (w.mapping.prot & 2) !== 0 && typeof v === "number" ? near : -1e9; w.view.setFloat16(p, v, true); if (!w.lost) return; } catch { /* slowly */ } slowWriteHere("f16", w, at, v); },
+    readAt: (w, at) => (i) => { try { const v = w.view.getFloat16(w.place(i) + at, true); if (!((w.wary || v === 0) && w.intact[w.asked[0] = w.mapping.touched[0]!] === undefined)) return v; } catch { /* slowly */ } return slowRead("f16", w, at, i); },
+    writeAt: (w, at) => (i, v) => { try { const near = w.place(i) + at; const p = (w.mapping.prot & 2) !== 0 && typeof v === "number" ? near : -1e9; w.view.setFloat16(p, v, true); if (!w.lost) return; } catch { /* slowly */ } slowWrite("f16", w, at, i, v); },
     sum: (view, p, step, n) => { let s = 0; for (; n > 0; n--, p += step) s += view.getFloat16(p, true); return s; },
   },
   f32: {
     get: (view, at, le) => view.getFloat32(at, le),
     set: (view, at, v, le) => view.setFloat32(at, v, le),
-    readHere: (w, at) => function read() { try { const v = w.view.getFloat32(w.here[0]! + at, true); if (v === 0 && (w.asked[0] = w.mapping.touched[0]!) !== 0) w.soundHere("read"); return v; } catch (e) { w.recoverHere("read", e); return read(); } },
-    writeHere: (w, at) => function write(v) { try { const p = w.writable && fitsF32(v) ? w.here[0]! + at : -1e9; w.view.setFloat32(p, v, true); if (w.touched) w.soundHere("write"); } catch (e) { check("f32", v); w.recoverHere("write", e); write(v); } },
-    readAt: (w, at) => function read(i) { try { const p = w.place(i) + at; const v = w.view.getFloat32(p, true); if (v === 0 && (w.asked[0] = w.mapping.touched[0]!) !== 0) w.sound("read", i); return v; } catch (e) { w.recover("read", e, i); return read(i); } },
-    writeAt: (w, at) => function write(i, v) { try { const p = w.writable && fitsF32(v) ? w.place(i) + at : -1e9; w.view.setFloat32(p, v, true); if (w.touched) w.sound("write", i); } catch (e) { check("f32", v); w.recover("write", e, i); write(i, v); } },
+    readHere: (w, at) => () => { try { const v = w.view.getFloat32(w.here[0]! + at, true); if (!((w.wary || v === 0) && w.intact[w.asked[0] = w.mapping.touched[0]!] === undefined)) return v; } catch { /* slowly */ } return slowReadHere("f32", w, at); },
+    writeHere: (w, at) => (v) => { try { const near = w.here[0]! + at; const p = (w.mapping.prot & 2) !== 0 && typeof v === "number" ? near : -1e9; w.view.setFloat32(p, v, true); if (!w.lost) return; } catch { /* slowly */ } slowWriteHere("f32", w, at, v); },
+    readAt: (w, at) => (i) => { try { const v = w.view.getFloat32(w.place(i) + at, true); if (!((w.wary || v === 0) && w.intact[w.asked[0] = w.mapping.touched[0]!] === undefined)) return v; } catch { /* slowly */ } return slowRead("f32", w, at, i); },
+    writeAt: (w, at) => (i, v) => { try { const near = w.place(i) + at; const p = (w.mapping.prot & 2) !== 0 && typeof v === "number" ? near : -1e9; w.view.setFloat32(p, v, true); if (!w.lost) return; } catch { /* slowly */ } slowWrite("f32", w, at, i, v); },
     sum: (view, p, step, n) => { let s = 0; for (; n > 0; n--, p += step) s += view.getFloat32(p, true); return s; },
   },
   f64: {
     get: (view, at, le) => view.getFloat64(at, le),
     set: (view, at, v, le) => view.setFloat64(at, v, le),
-    readHere: (w, at) => function read() { try { const v = w.view.getFloat64(w.here[0]! + at, true); if (v === 0 && (w.asked[0] = w.mapping.touched[0]!) !== 0) w.soundHere("read"); return v; } catch (e) { w.recoverHere("read", e); return read(); } },
-    writeHere: (w, at) => function write(v) { try { const p = w.writable && fitsF64(v) ? w.here[0]! + at : -1e9; w.view.setFloat64(p, v, true); if (w.touched) w.soundHere("write"); } catch (e) { check("f64", v); w.recoverHere("write", e); write(v); } },
-    readAt: (w, at) => function read(i) { try { const p = w.place(i) + at; const v = w.view.getFloat64(p, true); if (v === 0 && (w.asked[0] = w.mapping.touched[0]!) !== 0) w.sound("read", i); return v; } catch (e) { w.recover("read", e, i); return read(i); } },
-    writeAt: (w, at) => function write(i, v) { try { const p = w.writable && fitsF64(v) ? w.place(i) + at : -1e9; w.view.setFloat64(p, v, true); if (w.touched) w.sound("write", i); } catch (e) { check("f64", v); w.recover("write", e, i); write(i, v); } },
+    readHere: (w, at) => () => { try { const v = w.view.getFloat64(w.here[0]! + at, true); if (!((w.wary || v === 0) && w.intact[w.asked[0] = w.mapping.touched[0]!] === undefined)) return v; } catch { /* slowly */ } return slowReadHere("f64", w, at); },
+    writeHere: (w, at) => (v) => { try { const near = w.here[0]! + at; const p = (w.mapping.prot & 2) !== 0 && typeof v === "number" ? near : -1e9; w.view.setFloat64(p, v, true); if (!w.lost) return; } catch { /* slowly */ } slowWriteHere("f64", w, at, v); },
+    readAt: (w, at) => (i) => { try { const v = w.view.getFloat64(w.place(i) + at, true); if (!((w.wary || v === 0) && w.intact[w.asked[0] = w.mapping.touched[0]!] === undefined)) return v; } catch { /* slowly */ } return slowRead("f64", w, at, i); },
+    writeAt: (w, at) => (i, v) => { try { const near = w.place(i) + at; const p = (w.mapping.prot & 2) !== 0 && typeof v === "number" ? near : -1e9; w.view.setFloat64(p, v, true); if (!w.lost) return; } catch { /* slowly */ } slowWrite("f64", w, at, i, v); },
     sum: (view, p, step, n) => { let s = 0; for (; n > 0; n--, p += step) s += view.getFloat64(p, true); return s; },
   },
   bool: {
     get: (view, at) => view.getUint8(at) !== 0,
     set: (view, at, v) => view.setUint8(at, v ? 1 : 0),
-    readHere: (w, at) => function read() { try { const v = w.view.getUint8(w.here[0]! + at) !== 0; if (!v && (w.asked[0] = w.mapping.touched[0]!) !== 0) w.soundHere("read"); return v; } catch (e) { w.recoverHere("read", e); return read(); } },
-    writeHere: (w, at) => function write(v) { try { const p = w.writable && fitsBool(v) ? w.here[0]! + at : -1e9; w.view.setUint8(p, v ? 1 : 0); if (w.touched) w.soundHere("write"); } catch (e) { check("bool", v); w.recoverHere("write", e); write(v); } },
-    readAt: (w, at) => function read(i) { try { const p = w.place(i) + at; const v = w.view.getUint8(p) !== 0; if (!v && (w.asked[0] = w.mapping.touched[0]!) !== 0) w.sound("read", i); return v; } catch (e) { w.recover("read", e, i); return read(i); } },
-    writeAt: (w, at) => function write(i, v) { try { const p = w.writable && fitsBool(v) ? w.place(i) + at : -1e9; w.view.setUint8(p, v ? 1 : 0); if (w.touched) w.sound("write", i); } catch (e) { check("bool", v); w.recover("write", e, i); write(i, v); } },
+    readHere: (w, at) => () => { try { const v = w.view.getUint8(w.here[0]! + at) !== 0; if (!((w.wary || !v) && w.intact[w.asked[0] = w.mapping.touched[0]!] === undefined)) return v; } catch { /* slowly */ } return slowReadHere("bool", w, at); },
+    writeHere: (w, at) => (v) => { try { const near = w.here[0]! + at; const p = (w.mapping.prot & 2) !== 0 && typeof v === "boolean" ? near : -1e9; w.view.setUint8(p, v ? 1 : 0); if (!w.lost) return; } catch { /* slowly */ } slowWriteHere("bool", w, at, v); },
+    readAt: (w, at) => (i) => { try { const v = w.view.getUint8(w.place(i) + at) !== 0; if (!((w.wary || !v) && w.intact[w.asked[0] = w.mapping.touched[0]!] === undefined)) return v; } catch { /* slowly */ } return slowRead("bool", w, at, i); },
+    writeAt: (w, at) => (i, v) => { try { const near = w.place(i) + at; const p = (w.mapping.prot & 2) !== 0 && typeof v === "boolean" ? near : -1e9; w.view.setUint8(p, v ? 1 : 0); if (!w.lost) return; } catch { /* slowly */ } slowWrite("bool", w, at, i, v); },
     sum: (view, p, step, n) => { let s = 0; for (; n > 0; n--, p += step) s += view.getUint8(p); return s; },
   },
 };
@@ -182,21 +175,64 @@ const allowed: Readonly<Record<ScalarType, string>> = {
   bool: "true or false",
 };
 
+// What may be written, as in the table. Some throw a TypeError for what is not even a number.
 // deno-lint-ignore no-explicit-any -- each takes the values of its own type only
 const fits: Readonly<Record<ScalarType, (value: any) => boolean>> = {
-  u8: fitsU8,
-  i8: fitsI8,
-  u16: fitsU16,
-  i16: fitsI16,
-  u32: fitsU32,
-  i32: fitsI32,
-  u64: fitsU64,
-  i64: fitsI64,
-  f16: fitsF16,
-  f32: fitsF32,
-  f64: fitsF64,
-  bool: fitsBool,
+  u8: (v) => (v & 0xff) === v,
+  i8: (v) => (v << 24 >> 24) === v,
+  u16: (v) => (v & 0xffff) === v,
+  i16: (v) => (v << 16 >> 16) === v,
+  u32: (v) => (v >>> 0) === v,
+  i32: (v) => (v | 0) === v,
+  u64: (v) => typeof v === "bigint" && BigInt.asUintN(64, v) === v,
+  i64: (v) => typeof v === "bigint" && BigInt.asIntN(64, v) === v,
+  f16: (v) => typeof v === "number",
+  f32: (v) => typeof v === "number",
+  f64: (v) => typeof v === "number",
+  bool: (v) => typeof v === "boolean",
 };
+
+/** Reads from an element, brought into view if need be. Throws the reason if it cannot. */
+function slowRead<K extends ScalarType>(
+  type: K,
+  w: Window,
+  at: number,
+  index: number,
+): ScalarTypes[K] {
+  const place = w.readable(index);
+  const value = table[type].get(w.view, place + at, true);
+  w.sound("read", index);
+  return value;
+}
+
+/** {@link slowRead} from the chosen element. */
+function slowReadHere<K extends ScalarType>(type: K, w: Window, at: number): ScalarTypes[K] {
+  return slowRead(type, w, at, w.chosen());
+}
+
+/** Writes to an element, brought into view if need be. Throws the reason if it cannot. */
+function slowWrite<K extends ScalarType>(
+  type: K,
+  w: Window,
+  at: number,
+  index: number,
+  value: ScalarTypes[K],
+): void {
+  check(type, value);
+  const place = w.writeable(index);
+  table[type].set(w.view, place + at, value, true);
+  w.sound("write", index);
+}
+
+/** {@link slowWrite} to the chosen element. */
+function slowWriteHere<K extends ScalarType>(
+  type: K,
+  w: Window,
+  at: number,
+  value: ScalarTypes[K],
+): void {
+  slowWrite(type, w, at, w.chosen(), value);
+}
 
 /** What can be done with the values of a type. */
 export function scalar<K extends ScalarType>(type: K): Scalar<ScalarTypes[K]> {

@@ -21,6 +21,15 @@ const NEAR_BYTES = 2 ** 31 - 1;
 /** A place outside of every view, also with any offset in an element added. */
 const NOWHERE = -1e9;
 
+/** The global `NaN` would be looked up where it was never used, which V8 takes for a change of anything. */
+const NO_NUMBER = NaN;
+
+/** See {@link Window.wary}. */
+const WARY = !("Bun" in globalThis);
+
+/** See {@link Window.intact} and {@link Window.asked}. */
+const [INTACT, ASKED] = [new Int8Array(1), new Int32Array(1)];
+
 /** What is done with an element. */
 export type Verb = "read" | "write";
 
@@ -51,20 +60,26 @@ export function windowOver(
 
 /** A window whose view has all elements. Made by {@link windowOver}. */
 export class Window {
-  readonly map: MemoryMap;
-  readonly mapping: Mapping;
-  /**
-   * What is stored to whenever `mapping.touched` is read after a load: engines keep no element of a typed
-   * array over a store to one, and a call, which happens too seldom to be compiled into a loop, would make them
-   * forget all that they know there.
-   */
-  readonly asked: Int32Array<ArrayBuffer> = new Int32Array(1);
-  readonly byteOffset: number;
-  readonly stride: number;
-  readonly length: number;
-  readonly noun: string;
+  // Declared only: what is defined as undefined first is to V8 a constant no more, nor an integer.
+  declare readonly map: MemoryMap;
+  declare readonly mapping: Mapping;
+  declare readonly byteOffset: number;
+  declare readonly stride: number;
+  declare readonly length: number;
+  declare readonly noun: string;
   /** Exactly the bytes of some elements, in most cases of all. */
   view: DataView<ArrayBuffer> = new DataView(new ArrayBuffer(0));
+  /**
+   * Has an element for the guard's word as long as no page of the map was replaced, so that
+   * `intact[word] === undefined` asks for that: to engines no array that was never read past its end
+   * gives undefined, and nothing is left of the question but that check.
+   */
+  readonly intact: Int8Array<ArrayBuffer> = INTACT;
+  /**
+   * What is stored to whenever the guard's word is read after a load: engines keep no element of a typed
+   * array over a store to one, and a call would make them forget all that they know in a loop.
+   */
+  readonly asked: Int32Array<ArrayBuffer> = ASKED;
   /** The elements in the view: from the first up to another. */
   first: number = 0;
   end: number = 0;
@@ -73,8 +88,8 @@ export class Window {
    * engines keep a number that changes at the least cost.
    */
   readonly here: Int32Array<ArrayBuffer> | Float64Array<ArrayBuffer> = new Int32Array(1);
-  /** The element that was chosen last. */
-  given: number = 0;
+  /** The element that was chosen last, as it was given; NaN if that was no number. */
+  readonly given: Float64Array<ArrayBuffer> = new Float64Array(1);
 
   constructor(map: MemoryMap, byteOffset: number, stride: number, length: number, noun: string) {
     this.map = map;
@@ -99,59 +114,45 @@ export class Window {
     this.end = end;
   }
 
-  /** Whether the map may be written now. */
-  get writable(): boolean {
-    return (this.map.prot & PROT_WRITE) !== 0;
-  }
-
   /**
    * The place of an element in the view: outside of the view if the element is, and nowhere for what is
    * no whole number. (`Number.isInteger` is slow in V8.)
    */
   place(index: number): number {
-    return (index | 0) === index ? index * this.stride : NOWHERE;
+    const { stride } = this;
+    // A symbol could not even be compared, and an object would be asked for its value.
+    return typeof index === "number" && (index | 0) === index ? index * stride : NOWHERE;
   }
 
   /** Chooses an element; that it is there is checked when it is touched. */
   choose(index: number): void {
-    const place = this.place(index);
-    this.given = index;
-    this.here[0] = (place | 0) === place ? place : NOWHERE;
+    // Loaded before any question: V8 keeps over a loop only what was loaded whatever the answers were.
+    const { stride, given, here } = this;
+    given[0] = typeof index === "number" ? index : NO_NUMBER;
+    const place = typeof index === "number" && (index | 0) === index ? index * stride : NOWHERE;
+    here[0] = (place | 0) === place ? place : NOWHERE;
   }
 
   /** The chosen element. One that was counted from the end is counted from the start now. */
   chosen(): number {
-    const index = this.given;
+    const index = this.given[0]!;
     if (!(index < 0 && index >= -this.length)) return index;
     this.choose(index + this.length);
     return index + this.length;
   }
 
   /**
-   * Called when touching an element failed: throws the reason, or brings the element into view. To be
-   * tried again then.
+   * Whether to doubt every value that is read, not only zeros. In V8 a loop that has met no zero yet would
+   * keep a way out for the first one, and therefore every check in every round; JavaScriptCore is
+   * faster if it need not ask.
    */
-  recover(verb: Verb, error: unknown, index: number): void {
-    const { view } = this;
-    this.#check(verb, index);
-    this.#bring(index);
-    // Nothing to try again with: a bug, or an error of the user's.
-    if (view === this.view) throw error;
+  get wary(): boolean {
+    return WARY;
   }
 
-  /** {@link Window.recover} for the chosen element. */
-  recoverHere(verb: Verb, error: unknown): void {
-    const { view, here: [place] } = this;
-    const index = this.chosen();
-    this.#check(verb, index);
-    this.#bring(index);
-    this.choose(index);
-    if (view === this.view && place === this.here[0]) throw error;
-  }
-
-  /** Whether a page of the map was replaced, as it was when the map was last written to. */
-  get touched(): boolean {
-    return this.mapping.touched[0] !== 0;
+  /** Whether a page of the map was replaced, asked after a store. */
+  get lost(): boolean {
+    return this.intact[this.mapping.touched[0]!] === undefined;
   }
 
   /** Throws if what was read from an element, or written to it, is not what the map holds. */
@@ -162,11 +163,6 @@ export class Window {
       count * this.stride,
       verb === "read" ? PROT_READ : PROT_WRITE,
     );
-  }
-
-  /** {@link Window.sound} for the chosen element. */
-  soundHere(verb: Verb): void {
-    this.sound(verb, this.chosen());
   }
 
   /** Checks that an element may be read, and brings it into view. Returns its place. */
@@ -227,7 +223,7 @@ class FarWindow extends Window {
   }
 
   override choose(index: number): void {
-    this.given = index;
+    this.given[0] = typeof index === "number" ? index : NO_NUMBER;
     this.here[0] = this.place(index);
   }
 }
@@ -242,5 +238,11 @@ class MovingWindow extends Window {
 
   override place(index: number): number {
     return super.place(index - this.first);
+  }
+
+  override choose(index: number): void {
+    const place = typeof index === "number" ? this.place(index) : NOWHERE;
+    this.given[0] = typeof index === "number" ? index : NO_NUMBER;
+    this.here[0] = (place | 0) === place ? place : NOWHERE;
   }
 }
