@@ -19,13 +19,13 @@ const { PROT_READ, PROT_WRITE } = hostConstants;
 const NEAR_BYTES = 2 ** 31 - 1;
 
 /** A place outside of every view, also with any offset in an element added. */
-const NOWHERE = -1e9;
+const NOWHERE = -1_000_000_000;
 
 /** The global `NaN` would be looked up where it was never used, which V8 takes for a change of anything. */
 const NO_NUMBER = NaN;
 
-/** See {@link Window.wary}. */
-const WARY = !("Bun" in globalThis);
+/** See {@link Window.v8}. */
+const V8 = !("Bun" in globalThis);
 
 /** See {@link Window.intact} and {@link Window.asked}. */
 const [INTACT, ASKED] = [new Int8Array(1), new Int32Array(1)];
@@ -88,8 +88,13 @@ export class Window {
    * engines keep a number that changes at the least cost.
    */
   readonly here: Int32Array<ArrayBuffer> | Float64Array<ArrayBuffer> = new Int32Array(1);
-  /** The element that was chosen last, as it was given; NaN if that was no number. */
+  /**
+   * The element that was chosen last, as it was given; NaN if that was no number. For V8, which after a
+   * store to a property loads others anew that lie as far into their objects.
+   */
   readonly given: Float64Array<ArrayBuffer> = new Float64Array(1);
+  /** The same for JavaScriptCore, which need not convert it. */
+  last: number = 0;
 
   constructor(map: MemoryMap, byteOffset: number, stride: number, length: number, noun: string) {
     this.map = map;
@@ -127,27 +132,31 @@ export class Window {
   /** Chooses an element; that it is there is checked when it is touched. */
   choose(index: number): void {
     // Loaded before any question: V8 keeps over a loop only what was loaded whatever the answers were.
+    // The two lines of `keep` are written out for JavaScriptCore.
     const { stride, given, here } = this;
-    given[0] = typeof index === "number" ? index : NO_NUMBER;
+    if (V8) given[0] = typeof index === "number" ? index : NO_NUMBER;
+    else this.last = index;
     const place = typeof index === "number" && (index | 0) === index ? index * stride : NOWHERE;
     here[0] = (place | 0) === place ? place : NOWHERE;
   }
 
+  /** Keeps in mind which element was chosen. */
+  protected keep(index: number): void {
+    if (V8) this.given[0] = typeof index === "number" ? index : NO_NUMBER;
+    else this.last = index;
+  }
+
   /** The chosen element. One that was counted from the end is counted from the start now. */
   chosen(): number {
-    const index = this.given[0]!;
+    const index = V8 ? this.given[0]! : this.last;
     if (!(index < 0 && index >= -this.length)) return index;
     this.choose(index + this.length);
     return index + this.length;
   }
 
-  /**
-   * Whether to doubt every value that is read, not only zeros. In V8 a loop that has met no zero yet would
-   * keep a way out for the first one, and therefore every check in every round; JavaScriptCore is
-   * faster if it need not ask.
-   */
-  get wary(): boolean {
-    return WARY;
+  /** Whether the engine is V8, which is led to good code by other ways than JavaScriptCore. */
+  get v8(): boolean {
+    return V8;
   }
 
   /** Whether a page of the map was replaced, asked after a store. */
@@ -223,7 +232,7 @@ class FarWindow extends Window {
   }
 
   override choose(index: number): void {
-    this.given[0] = typeof index === "number" ? index : NO_NUMBER;
+    this.keep(index);
     this.here[0] = this.place(index);
   }
 }
@@ -241,8 +250,8 @@ class MovingWindow extends Window {
   }
 
   override choose(index: number): void {
+    this.keep(index);
     const place = typeof index === "number" ? this.place(index) : NOWHERE;
-    this.given[0] = typeof index === "number" ? index : NO_NUMBER;
     this.here[0] = (place | 0) === place ? place : NOWHERE;
   }
 }
