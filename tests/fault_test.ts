@@ -39,6 +39,7 @@ const survived = [
   "every method",
   "every promise and stream",
   "arrays",
+  "records, in loops that were compiled before",
   "rings and a journal",
   "cut by another process in a hot loop",
   "written where it is read-only",

@@ -1,5 +1,4 @@
 /** The records of a map, as an array. */
-
 import { show } from "../check.ts";
 import { MMapInvalidParameterError } from "../errors.ts";
 import { inspectable, memoryFacts } from "../inspect.ts";

@@ -43,7 +43,7 @@ export interface Scalar<T> {
 // - The good case is a try block without calls, and what it lacks is done slowly, or refused, behind it.
 //   V8 moves checks out of a loop only if nothing leaves it, not even to say what was never seen yet.
 // - What may be written is checked in place, because a function would be one more for V8 to inline, and it
-//   stops at some 900 bytes of bytecode in a loop: at six fields. A constant outside would be asked
+//   stops at some 900 bytes of bytecode in a loop: at five accesses. A constant outside would be asked
 //   whether it is there already; so would PROT_WRITE, which is 2 on every system.
 // - A page that was lost holds zeros: where one is read has to be asked whether it is true, and after every
 //   store. In V8 every value is doubted: a loop that met no zero yet would keep a way out for the first
