@@ -165,9 +165,12 @@ describe("RecordRing.at()", () => {
   test("refuses what is no whole number, and get() names at() for negative ones", () => {
     using dir = tempDir();
     using ring = filled(dir.file("ring"), 3, 2);
-    for (const index of [0.5, NaN, "1", undefined, -Infinity]) {
+    const asked = { valueOf: () => (ring.close(), -1) };
+    for (const index of [0.5, NaN, "1", undefined, -Infinity, Symbol("x"), -1n, asked]) {
       assertThrows(() => ring.at(index as number), MMapInvalidParameterError);
+      assertThrows(() => ring.get(index as number), MMapInvalidParameterError);
     }
+    assertEquals(ring.count, 2); // nobody was asked for a number
     assertRefused(() => ring.get(-1), MMapInvalidParameterError, "at(-1)", "newest");
     const close = { valueOf: () => ring.close() };
     for (const bad of [Symbol("index"), 0n, "0", null, close, -0.5, NaN] as never[]) {
