@@ -51,12 +51,14 @@ function commandOf({ runtime, seed, count }: Sequence, only?: string): string {
 
 async function printFinding(
   sequence: Sequence,
-  { last }: Verdict,
+  { log }: Verdict,
   finding: Finding,
 ): Promise<void> {
   console.log(`\nFINDING under ${sequence.runtime.name}, call ${finding.call}: ${finding.what}`);
+  const { call } = finding;
+  const before = call < 0 ? log : log.filter((line) => parseInt(line) <= call);
   console.log("The last calls:");
-  for (const line of last) console.log(`  ${line}`);
+  for (const line of before.slice(-10)) console.log(`  ${line}`);
   console.log(`Again:   ${commandOf(sequence, sequence.only)}`);
   if (sequence.only !== undefined) return;
   const only = await shorten(sequence, finding, SHORTEN_SECONDS);

@@ -34,8 +34,8 @@ export interface Verdict {
   readonly calls: number;
   readonly tally: Tally;
   readonly findings: readonly Finding[];
-  /** The last lines of the log. */
-  readonly last: readonly string[];
+  /** The lines of the log that are calls. */
+  readonly log: readonly string[];
 }
 
 /** How each runtime starts a program that collects garbage when asked. */
@@ -146,7 +146,7 @@ function readLog(log: string): Verdict & { readonly lastCall: number; isComplete
     calls: calls.length,
     tally,
     findings,
-    last: calls.slice(-10),
+    log: calls,
     isComplete: summary !== undefined,
     lastCall: parseInt(calls.at(-1) ?? "-1"),
   };
