@@ -2,6 +2,7 @@
  * What the threads of a process have done, from `/proc`: tells a process that hangs from one that the machine
  * gave no processor. Linux.
  */
+import fs from "node:fs";
 
 /** A thread, at one moment. */
 interface Thread {
@@ -22,7 +23,7 @@ export type Threads = ReadonlyMap<string, Thread>;
 /** Reads a file of `/proc`; empty if the thread has gone. */
 function read(path: string): string {
   try {
-    return Deno.readTextFileSync(path).trim();
+    return fs.readFileSync(path, "utf8").trim();
   } catch {
     return "";
   }
@@ -45,7 +46,7 @@ function threadIn(folder: string): Thread {
 export function threadsOf(pid: number): Threads {
   const folder = `/proc/${pid}/task`;
   try {
-    const numbers = Array.from(Deno.readDirSync(folder), ({ name }) => name);
+    const numbers = fs.readdirSync(folder);
     return new Map(numbers.map((number) => [number, threadIn(`${folder}/${number}`)]));
   } catch {
     return new Map();

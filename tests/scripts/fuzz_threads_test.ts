@@ -1,4 +1,5 @@
 /** What the fuzzer says of the threads of a process that hangs. */
+import process from "node:process";
 import { describe, test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import {
@@ -33,9 +34,9 @@ describe("describeThreads()", () => {
 
 describe("threadsOf()", () => {
   test("knows this process's, and none of one that is not there", {
-    skip: Deno.build.os === "linux" ? false : "needs /proc",
+    skip: process.platform === "linux" ? false : "needs /proc",
   }, () => {
-    const threads = [...threadsOf(Deno.pid).values()];
+    const threads = [...threadsOf(process.pid).values()];
     assert(threads.some(({ state, ran }) => state === "R" && ran > 0), "the one that runs this");
     assertEquals(threadsOf(2 ** 30).size, 0);
   });
