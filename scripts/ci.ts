@@ -94,6 +94,11 @@ async function allSteps(): Promise<Step[]> {
       minutes: 60,
     },
     ...lanes(deno),
+    {
+      name: "fuzz",
+      // Always the same sequences, about a minute; what depends on time is left to longer runs.
+      command: [deno, "task", "fuzz", "--seed", "1", "--sequences", "30", "--minutes", "9"],
+    },
     ...benches.map((file) => ({
       name: file,
       command: [deno, "bench", "-A", ...std, file],
