@@ -843,12 +843,17 @@ export class Mapping implements Watched {
         if (holdings.length === 0) this.close(); // there is nothing left to go on with
         throw explain(what, error, MMapAllocationError);
       }
-      if (file === undefined) {
-        platform.protect(holdings.base, holdings.length, PROT_READ);
-        platform.memory.memmove(base, holdings.base, Math.min(holdings.length, length));
-        platform.protect(base, length, prot);
+      try {
+        if (file === undefined) {
+          platform.protect(holdings.base, holdings.length, PROT_READ);
+          platform.memory.memmove(base, holdings.base, Math.min(holdings.length, length));
+          platform.protect(base, length, prot);
+        }
+        if (this.#moved && holdings.length > 0) platform.blank(holdings.base, holdings.length);
+      } catch (error) {
+        platform.unmap(base, length);
+        throw explain(what, error, MMapAllocationError);
       }
-      if (this.#moved) platform.blank(holdings.base, holdings.length);
       holdings.faults.release();
       if (!this.#moved && holdings.length > 0) platform.unmap(holdings.base, holdings.length);
       this.#moved = false;

@@ -1,6 +1,7 @@
 /** `Journal` on files: appending, reading, reopening, segments, and what is refused. */
 import { describe, test } from "node:test";
 import fs from "node:fs";
+import { spawnSync } from "node:child_process";
 import process from "node:process";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
@@ -35,6 +36,7 @@ import {
   skipOnWindows,
   skipOutsideDeno,
   skipWithoutChildren,
+  skipWithoutCommands,
   skipWithoutProc,
   tempDir,
   utf8,
@@ -436,6 +438,18 @@ describe("Journal.open() of a bad file", () => {
   test("that is a folder", () => {
     using dir = tempDir();
     assertThrows(() => open(dir.path, { mode: "r" }), MMapError);
+  });
+  test("that is a pipe, or a device, and stays one", {
+    skip: firstReason(skipOnWindows, skipWithoutCommands("mkfifo")),
+  }, () => {
+    using dir = tempDir();
+    const file = dir.file("pipe");
+    assertEquals(spawnSync("mkfifo", [file]).status, 0);
+    for (const mode of ["r", "r+", "a+", "w+"] as const) {
+      assertRefused(() => open(file, { mode }), MMapInvalidParameterError, "regular file");
+    }
+    assert(fs.lstatSync(file).isFIFO());
+    assertEquals(fs.readdirSync(dir.path), ["pipe"]);
   });
 });
 

@@ -485,6 +485,16 @@ describe("MemoryMap.resize() keeps", () => {
 });
 
 describe("a buffer transferred away before MemoryMap.resize()", () => {
+  test("is harmless where it had no bytes", () => {
+    using dir = tempDir();
+    const path = dir.file("data", "");
+    using map = MemoryMap.open(path, { mode: "r+" });
+    (map.buffer as ArrayBuffer).transfer();
+    map.resize(page + 5);
+    map.write("content");
+    assertEquals(map.size, page + 5);
+    if (skipWithoutProc === false) assertEquals(mappingsOf(path).length, 1);
+  });
   for (const kind of ["anonymous", "file"] as const) {
     for (const size of [64 * page, page + 5]) {
       test(`is harmless, ${kind} memory to ${size} bytes`, () => {

@@ -1,6 +1,6 @@
 /** The files of a journal on the disk, mapped. */
 import { show } from "../check.ts";
-import { MMapError } from "../errors.ts";
+import { MMapError, MMapInvalidParameterError } from "../errors.ts";
 import { explain, explainLoss, explainMissing } from "../explain.ts";
 import { nodeFs, nodePath } from "../ffi/builtin.ts";
 import { hostConstants, platform } from "../ffi/host.ts";
@@ -241,6 +241,16 @@ export class Disk implements Storage {
 
   lock(): { close(): void } {
     const file = `${this.#path}.lock`;
+    const found = this.#explained(
+      "look for",
+      () => nodeFs().statSync(this.#path, { throwIfNoEntry: false }),
+    );
+    // A new journal takes the place of what is there, which may be a device of the system's.
+    if (found?.isFile() === false) {
+      throw new MMapInvalidParameterError(
+        `Cannot open journal ${show(this.#path)}: it is no regular file; give another path`,
+      );
+    }
     this.#explained(
       "lock",
       () => nodeFs().closeSync(nodeFs().openSync(file, "a", this.#permissions)),
