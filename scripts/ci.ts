@@ -19,8 +19,6 @@ interface Step {
   readonly env?: Record<string, string>;
   /** Default: ten minutes. */
   readonly minutes?: number;
-  /** Another one that runs at the same time. */
-  readonly beside?: Step;
 }
 
 /** How a step went. */
@@ -54,8 +52,7 @@ async function examples(): Promise<string[]> {
 
 /**
  * The systems that a Debian machine on x86-64 can stand in for: Windows under Wine, arm64 under QEMU,
- * musl under its own loader. On an arm64 machine the ordinary tests are those of arm64. Two processes
- * are at work at any time: arm64 has two runtimes.
+ * musl under its own loader. On an arm64 machine the ordinary tests are those of arm64.
  */
 function lanes(deno: string): Step[] {
   if (Deno.build.os !== "linux" || Deno.build.arch !== "x86_64") return [];
@@ -64,8 +61,7 @@ function lanes(deno: string): Step[] {
     command: [deno, "run", "-A", `scripts/${name}.ts`, ...args],
     minutes: 15,
   });
-  const windows = lane("windows", "--runtime", "bun");
-  return [{ ...windows, beside: lane("musl") }, lane("arm64")];
+  return [lane("windows", "--runtime", "bun"), lane("arm64"), lane("musl")];
 }
 
 /** Every step, in the order of running. To add one, add a line. */
@@ -145,36 +141,24 @@ function countStep({ success, reason, stdout }: Outcome): Counts & { reason: str
   };
 }
 
-/** Runs one step; `stdout` as `run` has it. */
-async function runStep(step: Step, stdout: "tee" | "hold"): Promise<Ended> {
-  const { name, command, env = {}, minutes = 10 } = step;
-  if (stdout === "tee") console.log(`\n== ${name} ==`);
-  const outcome = await run(command, { env, limitSeconds: minutes * 60, stdout });
+/** Runs one step. */
+async function runStep({ name, command, env = {}, minutes = 10 }: Step): Promise<Ended> {
+  console.log(`\n== ${name} ==`);
+  const outcome = await run(command, { env, limitSeconds: minutes * 60, stdout: "tee" });
   const parts = parseRows(outcome.stdout);
   return { name, seconds: outcome.seconds, ...countStep(outcome), failures: [], parts };
 }
 
-/** Runs one step, and the one beside it. */
-async function runBoth(step: Step): Promise<Ended[]> {
-  const { name, beside } = step;
-  if (beside === undefined) return [await runStep(step, "tee")];
-  console.log(`\n== ${name} and ${beside.name}, side by side ==`);
-  return await Promise.all([step, beside].map((one) => runStep(one, "hold")));
-}
-
 async function main(): Promise<void> {
   const steps = await allSteps();
-  const single = steps.flatMap(({ beside, ...step }) => beside ? [step, beside] : [step]);
-  const unknown = Deno.args.find((name) => !single.some((step) => step.name === name));
+  const unknown = Deno.args.find((name) => !steps.some((step) => step.name === name));
   if (unknown) {
-    throw new Error(`Unknown step ${unknown}: use ${single.map(({ name }) => name).join(", ")}`);
+    throw new Error(`Unknown step ${unknown}: use ${steps.map(({ name }) => name).join(", ")}`);
   }
-  const selected = Deno.args.length === 0
-    ? steps
-    : single.filter(({ name }) => Deno.args.includes(name));
+  const selected = steps.filter(({ name }) => Deno.args.length === 0 || Deno.args.includes(name));
 
   const ended: Ended[] = [];
-  for (const step of selected) ended.push(...await runBoth(step));
+  for (const step of selected) ended.push(await runStep(step));
 
   console.log();
   const indented = (row: Row): Row => ({ ...row, name: `  ${row.name}` });

@@ -18,11 +18,8 @@ export interface RunOptions {
   readonly env?: Record<string, string>;
   /** Default: ten minutes. */
   readonly limitSeconds?: number;
-  /**
-   * What becomes of stdout: printed (default), kept, both at once, or both but printed at the end, for
-   * commands that run side by side. stderr is printed unless stdout is only kept.
-   */
-  readonly stdout?: "inherit" | "keep" | "tee" | "hold";
+  /** What becomes of stdout: printed (default), kept, or both. stderr is printed unless stdout is kept. */
+  readonly stdout?: "inherit" | "keep" | "tee";
 }
 
 /** Groups that run now, to be ended together with this process. */
@@ -110,7 +107,6 @@ export async function run(command: readonly string[], options: RunOptions = {}):
   const text = await drained;
   clearTimeout(patience);
   running.delete(child.pid);
-  if (stdout === "hold") await writeAll(new TextEncoder().encode(text));
 
   const reason = expired
     ? `did not end within ${limitSeconds} seconds`

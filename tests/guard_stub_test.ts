@@ -91,8 +91,9 @@ describe("guard", { skip: firstReason(skipOutsideLinux, skipWithoutChildren()) }
     const skip = name === "no mappings left" && skipEmulated;
     test(`Guard keeps the process alive: ${name}`, { skip }, async () => {
       const { status, stdout, stderr } = await runScenario(name);
-      assert(stdout.includes("ok"), `It ended with ${status}\n${stdout}\n${stderr}`);
-      assertEquals(status === 0, survived.includes(name), stderr);
+      const how = `It ended with ${status}\n${stdout}\n${stderr}`;
+      assert(stdout.includes("ok"), how);
+      assertEquals(status === 0, survived.includes(name), how);
     });
   }
   for (const name of accesses) {
