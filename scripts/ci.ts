@@ -96,7 +96,7 @@ async function allSteps(): Promise<Step[]> {
     ...lanes(deno),
     {
       name: "fuzz",
-      // Always the same sequences, about a minute; what depends on time is left to longer runs.
+      // Always the same sequences, half a minute; what depends on time is left to longer runs.
       command: [deno, "task", "fuzz", "--seed", "1", "--sequences", "30", "--minutes", "9"],
     },
     ...benches.map((file) => ({

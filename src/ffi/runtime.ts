@@ -130,3 +130,6 @@ let chosen: Runtime | undefined;
 export function runtime(): Runtime {
   return chosen ??= denoRuntime() ?? bunRuntime() ?? nodeRuntime();
 }
+
+/** Whether the engine is V8 (Deno, Node), and not JavaScriptCore (Bun): they take different code for fast. */
+export const isV8: boolean = !("Bun" in globalThis);

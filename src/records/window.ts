@@ -10,6 +10,7 @@
 import { show } from "../check.ts";
 import { MMapClosedError, MMapInvalidParameterError, MMapProtectionError } from "../errors.ts";
 import { hostConstants } from "../ffi/host.ts";
+import { isV8 } from "../ffi/runtime.ts";
 import type { Mapping } from "../mapping.ts";
 import { mappingOf, type MemoryMap } from "../memory_map.ts";
 
@@ -25,7 +26,7 @@ const NOWHERE = -1_000_000_000;
 const NO_NUMBER = NaN;
 
 /** See {@link Window.v8}. */
-const V8 = !("Bun" in globalThis);
+const V8 = isV8;
 
 /** See {@link Window.intact} and {@link Window.asked}. */
 const [INTACT, ASKED] = [new Int8Array(1), new Int32Array(1)];
