@@ -2,7 +2,7 @@
 import fs from "node:fs";
 import { describe, test } from "node:test";
 import { inspect } from "node:util";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { MemoryMap, PROT_NONE, PROT_READ } from "../mod.ts";
 import { SYMBOLS } from "../src/inspect.ts";
 import { Journal } from "../src/journal/mod.ts";
@@ -70,6 +70,20 @@ test("records, columns and arrays show their layout", () => {
   using array = createNpy(path, { dtype: "f4", shape: [3, 4] });
   const text = `NdArray { dtype: "<f4", shape: [3, 4], path: ${JSON.stringify(path)}, ${end}`;
   assertEquals(shown(array), text);
+});
+
+test("a record in place shows its values, or why it has none", () => {
+  const map = MemoryMap.createAnonymous(4096);
+  const points = defineRecord({ id: "u32", at: { x: "f64" }, ids: ["u8", 2] }).over(map, 0, 10);
+  points.set(3, { id: 7, at: { x: 0.5 }, ids: [1, 2] });
+  const console = runtimeName === "deno" ? Deno.inspect : inspect;
+  assertEquals(console(points.at(3)), console({ id: 7, at: { x: 0.5 }, ids: [1, 2] }));
+  assertEquals(console(points.at(3).at), console({ x: 0.5 }));
+  assertEquals(console([points.at(3)]), console([points.get(3)]));
+  assertEquals(Object.keys(points.at(3)), ["id", "at", "ids"]);
+  assertStringIncludes(console(points.at(10)), "Cannot read record 10");
+  map.close();
+  assertStringIncludes(console(points.at(3)), "the map is closed");
 });
 
 test("rings, a journal and regions show capacity and origin, and that they are closed", {

@@ -1,7 +1,13 @@
 /** RecordArray, its views in place, and its columns. */
 import fs from "node:fs";
 import { describe, test } from "node:test";
-import { assert, assertEquals, assertInstanceOf, assertStrictEquals } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
 import {
   MemoryMap,
   MMapClosedError,
@@ -312,6 +318,25 @@ describe("RecordArray.at()", () => {
     const sly = { valueOf: () => 1 } as unknown as number;
     assertRefused(() => view.index = sly, MMapInvalidParameterError);
     assertEquals(view.index, 0);
+  });
+
+  test("makes no copies that would end the process", () => {
+    using map = MemoryMap.createAnonymous(2 ** 28);
+    const large = defineRecord({ values: ["u8", 2 ** 25] }).over(map);
+    large.at(1).values.set(2 ** 25 - 1, 7);
+    assertRefused(() => large.get(1), MMapInvalidParameterError, "at()");
+    assertRefused(() => large.at(1).values.toArray(), MMapInvalidParameterError, "asTypedArray()");
+    assertEquals(large.at(1).values.asTypedArray().at(-1), 7);
+    const nested = defineRecord({ values: [["u8", 2], 2 ** 24] }).over(map);
+    assertRefused(() => nested.get(0), MMapInvalidParameterError, "33554432");
+  });
+
+  test("takes no property that is not a field", () => {
+    using map = MemoryMap.createAnonymous(4096);
+    const view = Trade.over(map).at(1) as unknown as Record<string, unknown>;
+    assertThrows(() => view.tiem = 1n, TypeError);
+    assertThrows(() => (view.at as Record<string, unknown>).z = 1, TypeError);
+    assertEquals("tiem" in view, false);
   });
 
   test("throws after close", () => {

@@ -3,6 +3,7 @@ import { checkInteger, show } from "../check.ts";
 import { MMapInvalidParameterError } from "../errors.ts";
 import { inspectable, memoryFacts } from "../inspect.ts";
 import { mappingOf, type MemoryMap } from "../memory_map.ts";
+import { checkValues, valuesIn } from "../records/codec.ts";
 import { Column } from "../records/column.ts";
 import type { ArrayShape, ScalarShape } from "../records/layout.ts";
 import type { RecordArray } from "../records/record_array.ts";
@@ -15,9 +16,6 @@ import { formatArray } from "./format.ts";
 import type { Growth } from "./growth.ts";
 import { isContiguous, places, sizeOf, spanOf } from "./shape.ts";
 import { sumInPlace, sumOneByOne } from "./sum.ts";
-
-/** Of JavaScript's arrays. */
-const MAX_ARRAY_LENGTH = 2 ** 32 - 1;
 
 /** What an array is made of; the library makes it. */
 export interface NdArrayParts {
@@ -303,18 +301,19 @@ export class NdArray<D extends DTypeLike = DTypeLike> implements Disposable {
   /**
    * Copies of all elements in arrays in arrays, one level for each axis; NumPy's `tolist`.
    *
-   * @throws {MMapInvalidParameterError} If an axis is longer than arrays can be: use `slice()`.
+   * @throws {MMapInvalidParameterError} If they have more than 2^25 values: engines end the process when
+   * arrays grow much further. Use `toTypedArray()`, or `slice()`.
    * @throws {MMapClosedError} If the map is closed.
    */
   toArray(): unknown {
     const { strides } = this;
     const shape = this.#shape;
-    const tooLong = shape.find((length) => length > MAX_ARRAY_LENGTH);
-    if (tooLong !== undefined) {
-      throw new MMapInvalidParameterError(
-        `Cannot make an array of ${tooLong} elements: it holds at most ${MAX_ARRAY_LENGTH}; use slice()`,
-      );
-    }
+    const arrays = shape.map((_, axis) => sizeOf(shape.slice(0, axis)));
+    const values = this.size * valuesIn(this.#dtype.shape);
+    checkValues(
+      arrays.reduce((sum, count) => sum + count, values),
+      "use toTypedArray(), or slice()",
+    );
     const column = this.#column();
     const from = (place: number, axis: number): unknown => {
       if (axis === shape.length) return column.get(place);

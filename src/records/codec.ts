@@ -16,8 +16,37 @@ export type Encode = (view: DataView, place: number, value: unknown) => void;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
+/** Values in the arrays of one copy at the most: engines end the process when those grow much further. */
+const MOST_VALUES = 2 ** 25;
+
+/** The values that a copy of a layout has, with the arrays and objects around them. */
+export function valuesIn(shape: Shape): number {
+  switch (shape.kind) {
+    case "array":
+      return 1 + shape.length * valuesIn(shape.element);
+    case "record":
+      return shape.fields.reduce((sum, { shape }) => sum + valuesIn(shape), 1);
+    default:
+      return 1;
+  }
+}
+
+/** Throws if a copy would have too many values. */
+export function checkValues(count: number, instead: string): void {
+  if (count <= MOST_VALUES) return;
+  throw new MMapInvalidParameterError(
+    `Cannot copy ${count} values into arrays: ${MOST_VALUES} are the most; ${instead}`,
+  );
+}
+
 /** Makes the function that reads values of a layout. */
 export function decoderOf(shape: Shape): Decode {
+  const values = valuesIn(shape);
+  if (values <= MOST_VALUES) return partDecoder(shape);
+  return () => checkValues(values, "use at() or asTypedArray(), which copy nothing");
+}
+
+function partDecoder(shape: Shape): Decode {
   switch (shape.kind) {
     case "scalar": {
       const { get } = scalar(shape.scalar);
@@ -80,7 +109,7 @@ function scalarEncoder({ scalar: type, littleEndian }: ScalarShape, field?: stri
 }
 
 function arrayDecoder({ element, length }: ArrayShape): Decode {
-  const decode = decoderOf(element);
+  const decode = partDecoder(element);
   const size = element.byteLength;
   return (view, place) => {
     const values: unknown[] = [];
@@ -109,7 +138,7 @@ function recordDecoder({ fields }: RecordShape): Decode {
   const parts = fields.map(({ name, offset, shape }) => ({
     name,
     offset,
-    decode: decoderOf(shape),
+    decode: partDecoder(shape),
   }));
   return (view, place) => {
     const record: Record<string, unknown> = {};

@@ -74,7 +74,12 @@ export class FieldArray<T = FieldType> {
     this.#slot(k).write(this.#window.chosen(), value);
   }
 
-  /** A copy of all values. */
+  /**
+   * A copy of all values.
+   *
+   * @throws {MMapInvalidParameterError} If they are more than 2^25: use `asTypedArray()`.
+   * @throws {MMapClosedError} If the map is closed.
+   */
   toArray(): FieldValue<T>[] {
     return this.#whole.read(this.#window.chosen()) as FieldValue<T>[];
   }

@@ -87,7 +87,7 @@ export class RecordArray<F = RecordFields> {
    * A copy of a record.
    *
    * @param index From 0 to `length - 1`.
-   * @throws {MMapInvalidParameterError} If there is no such record.
+   * @throws {MMapInvalidParameterError} If there is no such record, or it has more than 2^25 values.
    * @throws {MMapProtectionError} If the map may not be read.
    * @throws {MMapClosedError} If the map is closed.
    */
@@ -115,7 +115,7 @@ export class RecordArray<F = RecordFields> {
    *
    * @param index From 0 to `length - 1`, or from `-length` to -1 to count from the end. That there is
    * such a record is checked when a property is used.
-   * @returns The object.
+   * @returns The object, which takes no other properties than its fields.
    *
    * @example
    * ```ts

@@ -1,6 +1,5 @@
 /** A thread that works on a map of another thread's until it is told to end, or terminated. */
-import process from "node:process";
-import { parentPort, workerData } from "node:worker_threads";
+import { workerData } from "node:worker_threads";
 import { MemoryMap } from "../../mod.ts";
 import {
   Barrier,
@@ -13,12 +12,12 @@ import {
 } from "../../src/sync/mod.ts";
 import { random } from "../random.ts";
 import { isAllowed } from "./errors.ts";
+import { callUntilTold } from "./thread.ts";
 
 const { handle, seed } = workerData;
 const next = random(seed);
 const map = attached();
 const views = [map.bytes];
-let ended = false;
 
 /** The map, or another if it was closed, protected or cut before this thread was there. */
 function attached(): MemoryMap {
@@ -65,27 +64,7 @@ const calls: readonly ((place: number) => unknown)[] = [
   },
 ];
 
-/** A few calls, then a turn of the event loop, so that messages arrive. */
-function work(): void {
-  if (ended) {
-    map.close();
-    const { close = () => process.exit(0) } = globalThis as { close?: () => void };
-    return close();
-  }
-  for (let k = 0; k < 50; k++) {
-    const some = k % 10 === 0 ? lockCalls : calls;
-    const call = some[Math.floor(next() * some.length)]!;
-    try {
-      call(Math.floor(next() * 70_000));
-    } catch (error) {
-      if (isAllowed(error)) continue;
-      parentPort?.postMessage(error instanceof Error ? error.stack : String(error));
-    }
-  }
-  setTimeout(work, 1);
-}
-
-parentPort?.on("message", () => {
-  ended = true;
-});
-work();
+callUntilTold((k) => {
+  const some = k % 10 === 0 ? lockCalls : calls;
+  some[Math.floor(next() * some.length)]!(Math.floor(next() * 70_000));
+}, () => map.close());

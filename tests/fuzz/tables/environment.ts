@@ -121,5 +121,45 @@ const workers = classTable<Attached>({
   methods: { end: [], terminate: [] },
 });
 
+/** Threads that use the rings, journals and pools of the sequence. They end in order: their maps are their own. */
+class Neighbour {
+  readonly #worker: Worker;
+  readonly #ended: Promise<unknown>;
+  spent = false;
+
+  constructor(world: World, seed: number) {
+    const file = fileURLToPath(new URL("../neighbour.ts", import.meta.url));
+    this.#worker = new Worker(file, { workerData: { prefix: world.prefix, seed } });
+    this.#ended = new Promise((resolve) => this.#worker.once("exit", resolve));
+    this.#worker.on("message", (complaint: string) => world.report(`in a neighbour: ${complaint}`));
+    this.#worker.on(
+      "error",
+      (error?: Error) => world.report(`a neighbour ended with ${error?.message}`),
+    );
+    world.ends.push(() => this.end());
+  }
+
+  /** Asks the thread to close what it has, and waits for its end. */
+  async end(): Promise<void> {
+    this.spent = true;
+    this.#worker.postMessage("end");
+    await this.#ended;
+  }
+}
+
+/** One for a sequence at the most. */
+const neighbours = classTable<Neighbour>({
+  name: "neighbour",
+  weight: 0.4,
+  is: (value) => value instanceof Neighbour,
+  make: ({ world, dice }) => {
+    if (world.all("neighbour").length > 0 || dice.chance(0.5)) return undefined;
+    const seed = dice.between(0, 1e9);
+    return { text: `a neighbour, seed ${seed}`, value: () => new Neighbour(world, seed) };
+  },
+  isSpent: ({ spent }) => spent,
+  methods: { end: [] },
+});
+
 /** The tables of this file. */
-export const environmentTables: readonly AnyTable[] = [files, collector, workers];
+export const environmentTables: readonly AnyTable[] = [files, collector, workers, neighbours];
