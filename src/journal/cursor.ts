@@ -115,8 +115,9 @@ export class Cursor {
   }
 
   #enter(segment: OpenSegment): Walk {
-    this.close();
+    const left = this.#segment;
     this.#segment = segment;
+    left?.file.close(); // which may throw: the new one is closed with the cursor then
     return this.#walk = new Walk(segment.file, segment.header);
   }
 

@@ -29,7 +29,17 @@ class MappedSegment implements SegmentFile {
   readonly #pair = new BigInt64Array(1);
   readonly #crc: (offset: number, length: number) => number;
 
-  constructor(map: MemoryMap) {
+  /** Takes the map: it is closed if this throws. */
+  static of(map: MemoryMap): MappedSegment {
+    try {
+      return new MappedSegment(map);
+    } catch (error) {
+      map.close();
+      throw error;
+    }
+  }
+
+  private constructor(map: MemoryMap) {
     this.#map = map;
     this.size = map.size;
     // Our own views: what others put on the public ones does not matter here.
@@ -194,7 +204,7 @@ export class Disk implements Storage {
   open(number: number, writable: boolean): SegmentFile {
     const name = this.name(number);
     try {
-      return new MappedSegment(MemoryMap.open(name, { mode: writable ? "r+" : "r" }));
+      return MappedSegment.of(MemoryMap.open(name, { mode: writable ? "r+" : "r" }));
     } catch (error) {
       throw explainMissing(
         `Cannot open journal file ${show(name)}`,
@@ -207,7 +217,7 @@ export class Disk implements Storage {
   make(size: number): SegmentFile {
     const preallocate = platform().allocate !== undefined;
     const permissions = this.#permissions;
-    return new MappedSegment(
+    return MappedSegment.of(
       MemoryMap.open(this.#fresh, { mode: "w+", size, preallocate, permissions }),
     );
   }

@@ -104,19 +104,24 @@ export class Journal implements Disposable {
     this.durability = durability;
     this.#storage = storage;
     this.#lock = mode === "r" ? undefined : storage.lock();
+    let state: Writer | Reader | undefined;
     try {
       if (mode === "w+" || (mode === "a+" && isMissing(storage))) createJournal(storage, size);
-      const state = mode === "r" ? new Reader(storage) : new Writer(storage, size);
+      state = mode === "r" ? new Reader(storage) : new Writer(storage, size);
+      const { first, next, droppedBytes } = state;
+      this.recovered = { records: next - first, droppedBytes };
       this.#state = state;
       if (state instanceof Writer) {
         this.#group = new GroupCommit(state, { milliseconds: batchMs, bytes: batchBytes });
       }
     } catch (error) {
-      this.#lock?.close();
+      try {
+        state?.close();
+      } finally {
+        this.#lock?.close();
+      }
       throw error;
     }
-    const { first, next, droppedBytes } = this.#state;
-    this.recovered = { records: next - first, droppedBytes };
   }
 
   /**

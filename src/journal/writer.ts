@@ -86,13 +86,16 @@ export class Writer implements Readable {
       this.#salt = walk.salt;
       this.#position = this.#flushed = walk.position;
       this.next = this.durable = walk.sequence;
+      setWriter(control, globalThis.process.pid);
+      publish(control, this.next);
     } catch (error) {
-      last?.file.close();
-      control.close();
+      try {
+        last?.file.close();
+      } finally {
+        control.close();
+      }
       throw error;
     }
-    setWriter(control, globalThis.process.pid);
-    publish(control, this.next);
   }
 
   /** Sequence of the first record that is there. */
@@ -184,8 +187,11 @@ export class Writer implements Readable {
         this.control.flush(0, HEADER_LENGTH);
       }
     } finally {
-      this.#file.close();
-      this.control.close();
+      try {
+        this.#file.close();
+      } finally {
+        this.control.close();
+      }
     }
   }
 
@@ -215,11 +221,12 @@ export class Writer implements Readable {
       this.storage.flushNames();
       return openSegment(this.storage, number, true, identity);
     });
-    this.#file.close();
+    const left = this.#file;
     this.#file = file;
     this.#salt = salt;
     this.#position = this.#flushed = HEADER_LENGTH;
     this.#segments.push({ number, first });
+    left.close(); // which may throw
   }
 
   #checkUsable(verb: string): void {
