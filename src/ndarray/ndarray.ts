@@ -3,9 +3,9 @@ import { checkInteger, show } from "../check.ts";
 import { MMapInvalidParameterError } from "../errors.ts";
 import { inspectable, memoryFacts } from "../inspect.ts";
 import { mappingOf, type MemoryMap } from "../memory_map.ts";
-import { checkValues, valuesIn } from "../records/codec.ts";
+import { checkHeapBytes, heapBytes } from "../records/codec.ts";
 import { Column } from "../records/column.ts";
-import type { ArrayShape, ScalarShape } from "../records/layout.ts";
+import { type ArrayShape, arrayShape, type ScalarShape, type Shape } from "../records/layout.ts";
 import type { RecordArray } from "../records/record_array.ts";
 import { RecordType } from "../records/record_type.ts";
 import { newTypedArray, typedView } from "../records/typed.ts";
@@ -301,19 +301,15 @@ export class NdArray<D extends DTypeLike = DTypeLike> implements Disposable {
   /**
    * Copies of all elements in arrays in arrays, one level for each axis; NumPy's `tolist`.
    *
-   * @throws {MMapInvalidParameterError} If they have more than 2^25 values: engines end the process when
-   * arrays grow much further. Use `toTypedArray()`, or `slice()`.
+   * @throws {MMapInvalidParameterError} If they would take more than 1 GiB of the engine's heap, which ends the
+   * process when it is full. Use `toTypedArray()`, or `slice()`.
    * @throws {MMapClosedError} If the map is closed.
    */
   toArray(): unknown {
     const { strides } = this;
     const shape = this.#shape;
-    const arrays = shape.map((_, axis) => sizeOf(shape.slice(0, axis)));
-    const values = this.size * valuesIn(this.#dtype.shape);
-    checkValues(
-      arrays.reduce((sum, count) => sum + count, values),
-      "use toTypedArray(), or slice()",
-    );
+    const nested = shape.reduceRight<Shape>(arrayShape, this.#dtype.shape);
+    checkHeapBytes(heapBytes(nested), "use toTypedArray(), or slice()");
     const column = this.#column();
     const from = (place: number, axis: number): unknown => {
       if (axis === shape.length) return column.get(place);

@@ -16,34 +16,42 @@ export type Encode = (view: DataView, place: number, value: unknown) => void;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** Values in the arrays of one copy at the most: engines end the process when those grow much further. */
-const MOST_VALUES = 2 ** 25;
+/** What the values of one copy may take at the most: a heap that is full ends the process. */
+const MOST_BYTES = 2 ** 30;
 
-/** The values that a copy of a layout has, with the arrays and objects around them. */
-export function valuesIn(shape: Shape): number {
+/** Bytes of a place in an array or object; and about those of what lies elsewhere, without its content. */
+const PLACE = 8;
+const BOX = 24;
+const OBJECT = 56;
+
+/** About how many bytes a copy of a value takes in the engine's heap. */
+export function heapBytes(shape: Shape): number {
   switch (shape.kind) {
+    case "scalar":
+      return shape.scalar === "i64" || shape.scalar === "u64" ? PLACE + BOX : PLACE;
     case "array":
-      return 1 + shape.length * valuesIn(shape.element);
+      return PLACE + OBJECT + shape.length * heapBytes(shape.element);
     case "record":
-      return shape.fields.reduce((sum, { shape }) => sum + valuesIn(shape), 1);
+      return shape.fields.reduce((sum, { shape }) => sum + heapBytes(shape), PLACE + OBJECT);
     default:
-      return 1;
+      return PLACE + OBJECT + shape.byteLength;
   }
 }
 
-/** Throws if a copy would have too many values. */
-export function checkValues(count: number, instead: string): void {
-  if (count <= MOST_VALUES) return;
+/** Throws if copies would take too much of the heap. */
+export function checkHeapBytes(bytes: number, instead: string): void {
+  if (bytes <= MOST_BYTES) return;
   throw new MMapInvalidParameterError(
-    `Cannot copy ${count} values into arrays: ${MOST_VALUES} are the most; ${instead}`,
+    `Cannot copy values into arrays and objects that take some ${bytes} bytes: ${MOST_BYTES} are ` +
+      `the most; ${instead}`,
   );
 }
 
 /** Makes the function that reads values of a layout. */
 export function decoderOf(shape: Shape): Decode {
-  const values = valuesIn(shape);
-  if (values <= MOST_VALUES) return partDecoder(shape);
-  return () => checkValues(values, "use at() or asTypedArray(), which copy nothing");
+  const bytes = heapBytes(shape);
+  if (bytes <= MOST_BYTES) return partDecoder(shape);
+  return () => checkHeapBytes(bytes, "use at() or asTypedArray(), which copy nothing");
 }
 
 function partDecoder(shape: Shape): Decode {

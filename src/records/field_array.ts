@@ -77,7 +77,7 @@ export class FieldArray<T = FieldType> {
   /**
    * A copy of all values.
    *
-   * @throws {MMapInvalidParameterError} If they are more than 2^25: use `asTypedArray()`.
+   * @throws {MMapInvalidParameterError} If they would take 1 GiB of the heap: use `asTypedArray()`.
    * @throws {MMapClosedError} If the map is closed.
    */
   toArray(): FieldValue<T>[] {
