@@ -1,6 +1,6 @@
 /**
  * How `console.log` shows objects of the library: one line that says which it is, of what size, where its
- * memory is from, and whether it is closed. The memory is not touched.
+ * memory is from, and whether it is closed. The memory is not touched, but for records in place.
  */
 import { show } from "./check.ts";
 import { hostConstants } from "./ffi/host.ts";
@@ -46,6 +46,23 @@ export function inspectable<T>(
   for (const symbol of SYMBOLS) {
     Object.defineProperty(Class.prototype, symbol, { value, writable: true, configurable: true });
   }
+}
+
+/**
+ * Lets an object be shown as what a function returns, or by the message of the error that it throws. This does
+ * read the memory that the function reads.
+ */
+export function showAs(object: object, copy: () => unknown): void {
+  const value = (...args: readonly unknown[]): unknown => {
+    try {
+      // Deno wants a text, and gives what makes one; what others get, they show.
+      const [inspect, options] = args;
+      return typeof inspect === "function" ? inspect(copy(), options) : copy();
+    } catch (error) {
+      return `[${error instanceof Error ? error.message : error}]`;
+    }
+  };
+  for (const symbol of SYMBOLS) Object.defineProperty(object, symbol, { value });
 }
 
 function listed(facts: Facts): string {

@@ -1,4 +1,4 @@
-/** What a console shows of the library's objects: one line each, without touching the memory. */
+/** What a console shows of the library's objects: one line each, without touching the memory; the values of a record. */
 import fs from "node:fs";
 import { describe, test } from "node:test";
 import { inspect } from "node:util";

@@ -77,7 +77,7 @@ export class FieldArray<T = FieldType> {
   /**
    * A copy of all values.
    *
-   * @throws {MMapInvalidParameterError} If they would take 1 GiB of the heap: use `asTypedArray()`.
+   * @throws {MMapInvalidParameterError} If they would take more than 1 GiB of the heap: use `asTypedArray()`.
    * @throws {MMapClosedError} If the map is closed.
    */
   toArray(): FieldValue<T>[] {

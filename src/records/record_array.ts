@@ -87,7 +87,7 @@ export class RecordArray<F = RecordFields> {
    * A copy of a record.
    *
    * @param index From 0 to `length - 1`.
-   * @throws {MMapInvalidParameterError} If there is no such record, or it would take 1 GiB of the heap.
+   * @throws {MMapInvalidParameterError} If there is no such record, or it would take more than 1 GiB of the heap.
    * @throws {MMapProtectionError} If the map may not be read.
    * @throws {MMapClosedError} If the map is closed.
    */

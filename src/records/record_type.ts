@@ -144,7 +144,8 @@ export class RecordType<F> {
    *
    * @param bytes Any view.
    * @param byteOffset Bytes from the start of the view. Default 0.
-   * @throws {MMapInvalidParameterError} If the record overruns the view.
+   * @throws {MMapInvalidParameterError} If the record overruns the view, or would take more than 1 GiB of the
+   * heap.
    *
    * @example
    * ```ts

@@ -2,7 +2,7 @@
  * Records in place: objects whose properties read and write the element that a window has chosen. One
  * such object serves a whole array, so that a loop over records makes no objects.
  */
-import { SYMBOLS } from "../inspect.ts";
+import { showAs } from "../inspect.ts";
 import { FieldArray } from "./field_array.ts";
 import { isLittleEndian, type RecordShape, type Shape } from "./layout.ts";
 import { scalar } from "./scalars.ts";
@@ -24,29 +24,9 @@ export function recordView(window: Window, at: number, shape: RecordShape, path 
       ...accessors(window, at + field.offset, field.shape, path + field.name),
     });
   }
-  for (const symbol of SYMBOLS) {
-    Object.defineProperty(view, symbol, { value: shower(window, at, shape) });
-  }
+  showAs(view, () => new Slot(window, at, shape).read(window.chosen()));
   // Whoever assigns to a field that there is not gets a TypeError.
   return Object.preventExtensions(view);
-}
-
-/** What a console calls to show a record: its values, or why there are none. */
-function shower(
-  window: Window,
-  at: number,
-  shape: RecordShape,
-): (...args: readonly unknown[]) => unknown {
-  return (...args) => {
-    try {
-      const copy = new Slot(window, at, shape).read(window.chosen());
-      // Deno wants a text, and gives what makes one; what others get, they show.
-      const [inspect, options] = args;
-      return typeof inspect === "function" ? inspect(copy, options) : copy;
-    } catch (error) {
-      return `[${error instanceof Error ? error.message : error}]`;
-    }
-  };
 }
 
 interface Accessors {

@@ -58,35 +58,42 @@ const collector = functionTable({
 /** Threads of a sequence at the most: each is a whole engine. */
 const MAX_WORKERS = 3;
 
-/** A thread that is attached to a map of its own, which calls may reach, too. */
-class Attached {
-  readonly #worker: Worker;
-  readonly #ended: Promise<unknown>;
+/** A thread of a sequence, which reports what it must not see. */
+class Thread {
+  readonly worker: Worker;
+  readonly ended: Promise<unknown>;
   spent = false;
 
-  constructor(world: World, handle: MapHandle, seed: number) {
-    const file = fileURLToPath(new URL("../worker.ts", import.meta.url));
-    this.#worker = new Worker(file, { workerData: { handle, seed } });
-    this.#ended = new Promise((resolve) => this.#worker.once("exit", resolve));
-    this.#worker.on("message", (complaint: string) => world.report(`in a Worker: ${complaint}`));
-    this.#worker.on(
+  constructor(world: World, script: string, workerData: object) {
+    const file = fileURLToPath(new URL(`../${script}`, import.meta.url));
+    this.worker = new Worker(file, { workerData });
+    this.ended = new Promise((resolve) => this.worker.once("exit", resolve));
+    this.worker.on("message", (complaint: string) => world.report(`in ${script}: ${complaint}`));
+    this.worker.on(
       "error",
-      (error?: Error) => world.report(`a Worker ended with ${error?.message}`),
+      (error?: Error) => world.report(`${script} ended with ${error?.message}`),
     );
+  }
+}
+
+/** A thread that is attached to a map of its own, which calls may reach, too. */
+class Attached extends Thread {
+  constructor(world: World, handle: MapHandle, seed: number) {
+    super(world, "worker.ts", { handle, seed });
     world.ends.push(() => this.terminate());
   }
 
   /** Asks the thread to close its map and to end. */
   end(): void {
-    this.#worker.postMessage("end");
+    this.worker.postMessage("end");
   }
 
   /** Ends it wherever it is. */
   async terminate(): Promise<void> {
     if (this.spent) return;
     this.spent = true;
-    await this.#worker.terminate();
-    await this.#ended;
+    await this.worker.terminate();
+    await this.ended;
   }
 }
 
@@ -122,28 +129,17 @@ const workers = classTable<Attached>({
 });
 
 /** Threads that use the rings, journals and pools of the sequence. They end in order: their maps are their own. */
-class Neighbour {
-  readonly #worker: Worker;
-  readonly #ended: Promise<unknown>;
-  spent = false;
-
+class Neighbour extends Thread {
   constructor(world: World, seed: number) {
-    const file = fileURLToPath(new URL("../neighbour.ts", import.meta.url));
-    this.#worker = new Worker(file, { workerData: { prefix: world.prefix, seed } });
-    this.#ended = new Promise((resolve) => this.#worker.once("exit", resolve));
-    this.#worker.on("message", (complaint: string) => world.report(`in a neighbour: ${complaint}`));
-    this.#worker.on(
-      "error",
-      (error?: Error) => world.report(`a neighbour ended with ${error?.message}`),
-    );
+    super(world, "neighbour.ts", { prefix: world.prefix, seed });
     world.ends.push(() => this.end());
   }
 
   /** Asks the thread to close what it has, and waits for its end. */
   async end(): Promise<void> {
     this.spent = true;
-    this.#worker.postMessage("end");
-    await this.#ended;
+    this.worker.postMessage("end");
+    await this.ended;
   }
 }
 
